@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// The number of a command, known or not.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Command(pub i32);
 
 /// The two ports of a node.

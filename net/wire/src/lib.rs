@@ -19,11 +19,23 @@ mod error;
 mod reader;
 mod writer;
 
+mod packet;
+mod response;
+mod splitter;
+
 mod code;
 mod command;
+
+mod handshake;
+mod status;
 
 pub use code::{BizCode, RespCode};
 pub use command::{Command, PortKind, Served};
 pub use error::{WireError, WireErrorKind};
+pub use handshake::{ConnectionLimits, Handshake, ProcessId};
+pub use packet::{PREFIX_BYTES, Packet, PacketKind, RequestHead, encode_request};
 pub use reader::{Fields, Value, decode_fixed32, decode_fixed64, int32, int64};
+pub use response::{ResponseHead, encode_response};
+pub use splitter::Splitter;
+pub use status::{KvStatusResp, QueryStatusResp, StatusFlag};
 pub use writer::{Writer, varint_length};
