@@ -110,7 +110,8 @@ mod tests {
             keys: ByteStrings::new(&[b"x", b"", b"y"]),
             values: ByteStrings::new(&[b"", b"1", b"2"]),
         };
-        for request in [whole, KvRequest::default(), KvRequest { key: b"k", ..Default::default() }] {
+        for request in [whole, KvRequest::default(), KvRequest { key: b"k", ..Default::default() }]
+        {
             assert_eq!(KvRequest::decode(&encoded(&request)), Ok(request));
         }
     }
