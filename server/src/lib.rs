@@ -1,1 +1,3 @@
-//! To be written.
+//! The node: the only place where raft, key-value tree and connections meet.
+
+pub mod config;
