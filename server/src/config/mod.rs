@@ -24,3 +24,4 @@ pub use sections::{
     TraceFormat,
 };
 pub use units::ByteSize;
+pub(crate) use units::parse_duration;
