@@ -17,6 +17,8 @@ pub enum Mail {
     Identity(Arc<Identity>),
     /// All groups of this shard have been ready once.
     GroupsReady(ShardId),
+    /// The groups of this shard have stopped; all answers that it owed are on their way.
+    GroupsStopped(ShardId),
     /// A connection that this shard should serve.
     Stream(PortKind, DetachedStream),
     /// A request for a group of this shard, as it came from a client of another one.

@@ -8,7 +8,7 @@ use kv_api::{KvRequest, OperationKind, Owner, Payload, validate};
 use moment::Moment;
 use raft_core::GroupId;
 use raft_host::{Group, ReadGate, Refusal};
-use rpc::{Connection, Flow, Handler};
+use rpc::{Connection, Flow, Handler, TimeBudget};
 use runtime::{Shard, ShardId};
 use wire::{
     Command, Packet, PortKind, ProcessId, RespCode, ResponseHead, decode_fixed32, encode_response,
@@ -261,5 +261,80 @@ impl Requests {
             let tree = machine.tree();
             self.replies.answer(&caller, now, |out| encode_read(out, &caller, tree, request));
         });
+    }
+
+    /// Waits for the group to become ready to read, as long as the caller has time.
+    fn read_later(self: &Rc<Self>, caller: Caller, group: Group<KvStateMachine>, body: Vec<u8>) {
+        let requests = self.clone();
+        self.shard.fibers().spawn_daemon("waiting read", async move {
+            let clock = requests.shard.clock();
+            let left = caller.deadline.since(clock.now());
+            let Some(()) = clock.timeout(left, group.ready()).await else {
+                // Nobody waits any more.
+                return;
+            };
+            let Ok(request) = KvRequest::decode(&body) else { return };
+            let now = clock.now();
+            match group.read() {
+                ReadGate::Ready => requests.read_now(caller, &group, &request, now),
+                ReadGate::NotReady => refuse(&requests.replies, &caller, now, Refusal::NotReady),
+                ReadGate::NotLeader { leader } => {
+                    refuse(&requests.replies, &caller, now, Refusal::NotLeader { leader });
+                }
+            }
+            requests.replies.flush();
+        });
+    }
+
+    /// Answers what is asked about a group.
+    fn report(&self, caller: Caller, id: GroupId, group: &Group<KvStateMachine>, now: Moment) {
+        let status = group.status();
+        match caller.command {
+            Command::RAFT_QUERY_STATUS => {
+                self.replies.answer(&caller, now, |out| encode_raft_status(out, &caller, id, &status));
+            }
+            Command::DTKV_QUERY_STATUS => {
+                self.replies.answer(&caller, now, |out| encode_kv_status(out, &caller, id, &status));
+            }
+            _ => self.not_supported(caller, now),
+        }
+    }
+
+    fn not_supported(&self, caller: Caller, now: Moment) {
+        let text = format!("command {} not support", caller.command.0);
+        self.replies.refuse(&caller, now, RespCode::CommandNotSupport, &text);
+    }
+}
+
+/// Takes the requests of this shard's connections.
+pub struct RequestHandler(pub Rc<Requests>);
+
+impl Handler for RequestHandler {
+    #[inline]
+    fn request(
+        &self,
+        connection: &Rc<Connection>,
+        packet: &Packet<'_>,
+        budget: TimeBudget,
+    ) -> Flow {
+        let requests = &self.0;
+        let body = packet.body_bytes();
+        let Some(request) = decode(packet.command, body) else {
+            return Flow::Close;
+        };
+        let caller = Caller {
+            shard: requests.shard.id(),
+            connection: connection.id(),
+            command: packet.command,
+            seq: packet.seq,
+            deadline: budget.deadline,
+        };
+        let (port, process) = (connection.port(), connection.process());
+        requests.route(caller, port, process, &request, body, budget.now);
+        Flow::Continue
+    }
+
+    fn batch_end(&self, _connection: &Rc<Connection>) {
+        self.0.replies.flush();
     }
 }

@@ -8,7 +8,7 @@ use wire::{Command, Handshake, Packet, PacketKind, RespCode, ResponseHead, Serve
 use crate::close_reason::CloseReason;
 use crate::connection::Connection;
 use crate::connections::add;
-use crate::handler::{Flow, Handler};
+use crate::handler::{Flow, Handler, TimeBudget};
 use crate::service::Service;
 
 /// When a packet came, and when it is looked at.
@@ -50,7 +50,8 @@ impl<H: Handler> Service<H> {
             // A second handshake changes nothing and gets no answer.
             Command::HANDSHAKE => {}
             _ => {
-                if self.handler.request(connection, packet, deadline) == Flow::Close {
+                let budget = TimeBudget { now: times.now, deadline };
+                if self.handler.request(connection, packet, budget) == Flow::Close {
                     return Err(CloseReason::Handler);
                 }
             }

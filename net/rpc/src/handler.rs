@@ -16,9 +16,14 @@ use crate::connection::Connection;
 pub trait Handler: 'static {
     /// A request or one-way packet of a command that this port serves, with time left.
     ///
-    /// Never the commands ping and handshake. `deadline` is when the caller stops waiting: an
-    /// answer after it is of no use and must not be written.
-    fn request(&self, connection: &Rc<Connection>, packet: &Packet<'_>, deadline: Moment) -> Flow;
+    /// Never the commands ping and handshake. An answer after the deadline is of no use and must
+    /// not be written.
+    fn request(
+        &self,
+        connection: &Rc<Connection>,
+        packet: &Packet<'_>,
+        budget: TimeBudget,
+    ) -> Flow;
 
     /// An answer to what [`Connection::push`] has sent, or to nothing at all.
     fn response(&self, connection: &Rc<Connection>, packet: &Packet<'_>) {
@@ -39,6 +44,15 @@ pub trait Handler: 'static {
     fn closed(&self, connection: &Rc<Connection>) {
         let _ = connection;
     }
+}
+
+/// How long the caller of a request waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeBudget {
+    /// A moment shortly before now; one look at the clock serves many packets.
+    pub now: Moment,
+    /// When the caller stops waiting.
+    pub deadline: Moment,
 }
 
 /// Whether a connection can go on after a packet.

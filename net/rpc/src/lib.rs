@@ -1,6 +1,6 @@
 //! Connections of clients and nodes: from bytes of a stream to calls of a [`Handler`], and back.
 //!
-//! [`serve`] accepts the connections of one port on one shard. Each has a read fiber, which parses
+//! A [`Port`] has the connections of one port on one shard. Each has a read fiber, which parses
 //! all that a read has brought and calls the handler for each packet with the bytes still in the
 //! read buffer, and a write fiber, which sends all answers written so far in one piece. What is not
 //! answered at once is answered through [`Connections::get`] with the connection's id.
@@ -33,6 +33,6 @@ mod read_buffer;
 
 pub use connection::{Connection, ConnectionId, Push};
 pub use connections::{ConnectionCounts, Connections};
-pub use handler::{Flow, Handler};
+pub use handler::{Flow, Handler, TimeBudget};
 pub use limits::Limits;
-pub use listener::serve;
+pub use listener::Port;

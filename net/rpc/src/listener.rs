@@ -15,35 +15,43 @@ use crate::limits::Limits;
 use crate::outbound::send_all;
 use crate::service::Service;
 
-/// Serves a port: accepts connections and hands their requests to `handler`.
-///
-/// Returns when `fibers` is told to stop; then nothing is accepted or read any more, and each
-/// connection ends once its answers have left or [`Limits::flush_timeout`] is over.
-/// [`FiberGroup::join`] waits for that. All fibers of the connections belong to `fibers`.
-pub async fn serve<H: Handler>(
-    shard: Shard,
-    listener: Listener,
-    port: PortKind,
-    limits: Limits,
-    connections: Rc<Connections>,
-    handler: Rc<H>,
-    fibers: FiberGroup,
-) {
-    let service = Rc::new(Service { shard, port, limits, connections, handler, fibers });
-    accept(&service, listener).await;
-    service.connections.close_all(port);
-}
+/// One port of a shard: its connections, whoever accepted them.
+pub struct Port<H>(Rc<Service<H>>);
 
-/// Accepts until the group stops, then stops listening.
-async fn accept<H: Handler>(service: &Rc<Service<H>>, listener: Listener) {
-    loop {
-        match race(service.fibers.stopped(), listener.accept()).await {
-            Either::Left(()) => return,
-            Either::Right(Ok(stream)) => start(service, stream),
-            Either::Right(Err(error)) => {
-                // Mostly a shortage of descriptors, which only time can mend.
-                tracing::warn!(%error, "cannot accept");
-                service.shard.clock().sleep(ACCEPT_PAUSE).await;
+impl<H: Handler> Port<H> {
+    /// A port without connections. All fibers of its connections will belong to `fibers`.
+    pub fn new(
+        shard: Shard,
+        port: PortKind,
+        limits: Limits,
+        connections: Rc<Connections>,
+        handler: Rc<H>,
+        fibers: FiberGroup,
+    ) -> Port<H> {
+        Port(Rc::new(Service { shard, port, limits, connections, handler, fibers }))
+    }
+
+    /// Serves a stream that was accepted here or on another shard.
+    pub fn adopt(&self, stream: Stream) {
+        start(&self.0, stream);
+    }
+
+    /// Accepts connections and gives each to `place`, which serves it or passes it on.
+    ///
+    /// Returns when the fibers are told to stop; then nothing is accepted or read any more, and
+    /// each connection ends once its answers have left or [`Limits::flush_timeout`] is over.
+    /// [`FiberGroup::join`] waits for that.
+    pub async fn accept(&self, listener: Listener, mut place: impl FnMut(Stream)) {
+        let service = &self.0;
+        loop {
+            match race(service.fibers.stopped(), listener.accept()).await {
+                Either::Left(()) => return,
+                Either::Right(Ok(stream)) => place(stream),
+                Either::Right(Err(error)) => {
+                    // Mostly a shortage of descriptors, which only time can mend.
+                    tracing::warn!(%error, "cannot accept");
+                    service.shard.clock().sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
