@@ -1,5 +1,8 @@
 # The menu: each recipe is one line, what needs code is in xtask or a script.
 
+_menu:
+    @just --list
+
 # Everything that a change must pass; writes nothing.
 verify: format-check lint test doc tidy
 
@@ -40,7 +43,7 @@ soak:
 
 # Rewrite the expected parts of golden scripts; then read the difference like code.
 golden:
-    UPDATE_GOLDEN=1 cargo test --workspace
+    GOLDEN=1 cargo test --workspace
 
 # Load a running node with writes.
 bench:
