@@ -194,9 +194,9 @@ impl Calls {
         }
     }
 
-    /// All slots, used or not.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = (u32, &Call)> {
-        (0..).zip(&self.slots)
+    /// Slots that exist, used or not; their numbers are below.
+    pub(crate) fn slot_count(&self) -> u32 {
+        self.slots.len() as u32
     }
 }
 

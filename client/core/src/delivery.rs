@@ -5,6 +5,7 @@ use moment::Moment;
 use crate::calls::CallState;
 use crate::core::Core;
 use crate::error::{Error, Reason};
+use crate::link::Phase;
 use crate::operation::{Access, Target};
 use crate::options::NodeId;
 use crate::sequence::Waiting;
@@ -27,7 +28,8 @@ impl Core {
     #[inline(never)]
     fn wait_for_leader(&mut self, slot: u32, now: Moment) {
         self.waiting.push_back(slot);
-        self.advance(now);
+        self.changed = true;
+        self.settle(now);
     }
 
     #[inline(never)]
@@ -37,8 +39,12 @@ impl Core {
             unreachable!("submission checks that the node is known")
         };
         self.links[link].directed.push_back(slot);
-        self.connect_at_once(link, now);
-        self.advance(now);
+        // Somebody asks for this very server: that is reason enough to try at once.
+        if let Phase::Resting { .. } = self.links[link].phase {
+            self.connect(link, now);
+        }
+        self.changed = true;
+        self.settle(now);
     }
 
     /// A ready link to the leader; each in turn when there are several.

@@ -53,7 +53,7 @@ mod delivery;
 mod receive;
 mod search;
 
-pub use argument::{BATCH_KEYS_MAX, InvalidArgument, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+pub use argument::{BATCH_KEYS_MAX, InvalidArgument};
 pub use calls::RequestId;
 pub use completion::{Completion, Response};
 pub use core::{Action, Core};
