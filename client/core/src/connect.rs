@@ -109,8 +109,7 @@ impl Core {
 
     pub(crate) fn connect(&mut self, link: usize, now: Moment) {
         assert!(!self.links[link].phase.is_with_driver(), "one connection a link");
-        self.links[link].phase =
-            Phase::Connecting { deadline: now + self.options.connect_timeout };
+        self.links[link].phase = Phase::Connecting { deadline: now + self.options.connect_timeout };
         let address = self.options.servers[self.links[link].server].address;
         self.act(Action::Connect { link: LinkId(link as u32), address });
     }

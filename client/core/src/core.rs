@@ -9,7 +9,7 @@ use moment::Moment;
 use wire::Splitter;
 
 use crate::argument::InvalidArgument;
-use crate::calls::{Calls, RequestId, Start};
+use crate::calls::{CallState, Calls, RequestId, Start};
 use crate::completion::Completion;
 use crate::error::{Error, Reason};
 use crate::link::{Link, LinkId};
@@ -159,15 +159,16 @@ impl Core {
     }
 
     /// The caller is not interested any more: the operation is neither returned nor to be taken.
-    /// Whether it is executed stays open.
+    /// If it was sent, whether it is executed stays open; otherwise it is not.
     pub fn abandon(&mut self, request: RequestId) {
         let Some(slot) = self.calls.slot(request) else { return };
-        if self.calls[slot].is_open() {
-            self.calls[slot].abandoned = true;
-        } else {
-            self.finished.retain(|&other| other != slot);
-            self.calls.release(slot);
+        match self.calls[slot].state {
+            // It keeps its place among what is in flight until its answer or its end has come.
+            CallState::Sent { .. } => return self.calls[slot].abandoned = true,
+            CallState::Waiting => self.withdraw(slot),
+            _ => self.finished.retain(|&other| other != slot),
         }
+        self.calls.release(slot);
     }
 
     /// Operations submitted and not yet taken.

@@ -99,6 +99,14 @@ impl Core {
         }
     }
 
+    /// A call that has not been sent will not be.
+    pub(crate) fn withdraw(&mut self, slot: u32) {
+        self.waiting.retain(|&other| other != slot);
+        for link in &mut self.links {
+            link.directed.retain(|&other| other != slot);
+        }
+    }
+
     /// A call that was sent loses its answer.
     pub(crate) fn lose(&mut self, slot: u32, reason: Reason, now: Moment) {
         let error = match self.calls[slot].start.access {

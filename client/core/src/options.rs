@@ -165,10 +165,8 @@ mod tests {
 
     #[test]
     fn check_names_the_fault() {
-        let server = |node| Server {
-            node: NodeId(node),
-            address: SocketAddr::from(([127, 0, 0, 1], 9332)),
-        };
+        let server =
+            |node| Server { node: NodeId(node), address: SocketAddr::from(([127, 0, 0, 1], 9332)) };
         let client = ProcessId { high: 0, low: 1 };
         let good = Options::new(vec![server(1), server(2)], client);
         assert_eq!(good.check(), Ok(()));
