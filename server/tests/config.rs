@@ -227,3 +227,19 @@ fn a_file_that_is_not_there_says_where_to_begin() {
     assert!(message.starts_with("/nonexistent/x.toml: cannot be read: "), "{message}");
     assert!(message.contains("dongting config defaults"), "{message}");
 }
+
+#[test]
+fn the_example_files_are_valid_and_the_cluster_agrees() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
+    let load = |name: &str| Config::load(&folder.join(name), []).unwrap();
+    assert_eq!(load("single.toml").groups, Config::default().groups);
+    let cluster = ["node1.toml", "node2.toml", "node3.toml"].map(load);
+    for (id, config) in (1..).zip(&cluster) {
+        assert_eq!(config.node.id, id);
+        assert_eq!(config.nodes, cluster[0].nodes);
+        assert_eq!(config.groups, cluster[0].groups);
+        let own = config.nodes.iter().find(|peer| peer.id == id).unwrap();
+        assert_eq!(own.service, config.listen.service.into());
+        assert_eq!(own.replicate, config.listen.replicate.into());
+    }
+}
