@@ -1,2 +1,4 @@
 //! To be written.
 #![no_std]
+pub mod entry;
+pub mod types;
