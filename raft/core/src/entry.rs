@@ -16,7 +16,7 @@
 //! its disk; a follower checks it and writes the same bytes. The checksum comes first so that it
 //! covers the length too: a flipped length cannot lead the reader astray.
 
-use crate::types::{GroupId, Index, Term};
+use crate::types::{EntryKind, GroupId, Index, Term};
 
 /// Bytes before the payload.
 pub const RECORD_HEADER: usize = 32;
@@ -26,41 +26,6 @@ pub const RECORD_ALIGN: usize = 8;
 pub const RECORD_VERSION: u8 = 1;
 /// Payloads longer than this cannot be expressed together with their header and padding.
 pub const PAYLOAD_MAX: usize = u32::MAX as usize - RECORD_HEADER - RECORD_ALIGN;
-
-/// What an entry means to raft.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum EntryKind {
-    /// A command for the state machine.
-    Normal = 0,
-    /// First entry of a term; no payload.
-    NoOp = 1,
-    /// Start of a membership change.
-    Prepare = 2,
-    /// End of a membership change without effect.
-    Abort = 3,
-    /// End of a membership change with effect.
-    Commit = 4,
-}
-
-impl EntryKind {
-    /// The kind with this number, `None` for a number of a newer version.
-    pub const fn from_number(number: u8) -> Option<EntryKind> {
-        Some(match number {
-            0 => EntryKind::Normal,
-            1 => EntryKind::NoOp,
-            2 => EntryKind::Prepare,
-            3 => EntryKind::Abort,
-            4 => EntryKind::Commit,
-            _ => return None,
-        })
-    }
-
-    /// Whether the payload is a membership change.
-    pub const fn is_config(self) -> bool {
-        matches!(self, EntryKind::Prepare | EntryKind::Abort | EntryKind::Commit)
-    }
-}
 
 /// Where every checksum of a group starts, so that a record of another cluster or group never
 /// looks valid.
@@ -242,7 +207,7 @@ mod tests {
         index: Index(9),
         term: Term(3),
         time_ms: 1_700_000_000_000,
-        kind: EntryKind::Normal,
+        kind: EntryKind::Command,
     };
 
     fn written(head: &RecordHead, parts: [&[u8]; 2]) -> Vec<u8> {
