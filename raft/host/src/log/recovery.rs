@@ -182,7 +182,12 @@ impl Recovery {
     }
 
     /// The next segment: its number by name, the file's size and its first block.
-    pub fn begin_segment(&mut self, number: u64, size: u64, block: &[u8]) -> Result<(), Damage> {
+    pub fn begin_segment(
+        &mut self,
+        number: u64,
+        size: u64,
+        block: &[u8],
+    ) -> Result<SegmentHeader, Damage> {
         let bad = |kind| Damage { segment: number, offset: 0, index: None, kind };
         if let Some(before) = &self.segment {
             self.pause(before.number, before.size);
@@ -206,7 +211,7 @@ impl Recovery {
         }
         self.segment = Some(header);
         self.offset = BLOCK as u64;
-        Ok(())
+        Ok(header)
     }
 
     /// The bytes of the current segment that follow what was consumed, at least a block. Call it
@@ -268,6 +273,11 @@ impl Recovery {
     /// Entries up to here are committed, as far as the frames so far say.
     pub fn commit(&self) -> Index {
         self.commit
+    }
+
+    /// The log so far.
+    pub fn image(&self) -> &LogImage {
+        &self.image
     }
 
     /// The end of a segment without a stop is a stop, too: it may be that frames are missing.
