@@ -47,9 +47,10 @@ impl<M: StateMachine> Group<M> {
         let hard_state = open_hard_state(shard, &options, &plan).await?;
         let mut restart = Restart::new(&options, *hard_state.state(), machine);
         let mark = hard_state.state().durable_sequence;
-        let replayed =
-            replay(shard, &plan, mark, &mut |recovery, records| restart.take(recovery, records))
-                .await?;
+        let replayed = replay(shard, &plan, mark, &mut |recovery, header, records| {
+            restart.take(recovery, header, records);
+        })
+        .await?;
         if let Some(torn) = replayed.recovered.torn {
             let group = options.identity.group.0;
             tracing::warn!(group, ?torn, "cut a frame that was never completely written");
