@@ -35,8 +35,28 @@ pub mod message;
 mod membership;
 mod options;
 mod output;
+
+mod answers;
 mod raft;
 
+mod candidate;
+mod catch_up;
+mod change;
+mod election;
+mod follower;
+mod leader;
+mod transfer;
+
+mod log;
+mod node;
+mod progress;
+mod quorum;
+mod random;
+mod reads;
+
+pub use answers::{
+    FollowerStatus, LogAfterInstall, ProposeRefused, Proposed, Sendable, Status, TransferRefused,
+};
 pub use membership::{Change, ChangeRefused, Config, ConfigEntry, MEMBERS_MAX, Members};
 pub use message::{Body, DecodeError, Message};
 pub use options::{RaftOptions, ReadMode, RestoreError, Restored, Standing};
@@ -44,8 +64,5 @@ pub use output::{
     Accepted, ChangeOutcome, Outbound, Output, OwnEntry, OwnEntryBody, ReadAnswer, ReadToken,
     ReadsSettled, RoleChange, RoleName, SnapshotWanted, TransferOutcome,
 };
-pub use raft::{
-    FollowerStatus, LogAfterInstall, ProposeRefused, Proposed, Raft, Sendable, Status,
-    TransferRefused,
-};
+pub use raft::Raft;
 pub use types::{EntryKind, GroupId, HardState, Index, NodeId, Position, Round, Run, Term};

@@ -122,6 +122,43 @@ impl Append {
     }
 }
 
+impl Entries {
+    /// The spans of one term after `previous`, in order.
+    pub(crate) fn segments(&self, previous: Index) -> impl Iterator<Item = TermSpan> {
+        let first_run = Run { first: previous.next(), term: self.first_term };
+        let last = previous.plus(self.count);
+        (0..=self.later_runs.len()).filter(|_| self.count > 0).map(move |place| {
+            let run = if place == 0 { first_run } else { self.later_runs[place - 1] };
+            let last = self.later_runs.get(place).map_or(last, |next| next.first.previous());
+            TermSpan { term: run.term, first: run.first, last }
+        })
+    }
+
+    /// Whether this can be what a leader of `term` sends after `previous`: terms rise and are none
+    /// of the future, and everything lies inside the message.
+    pub(crate) fn are_sound(&self, previous: Position, term: Term) -> bool {
+        let Some(last) = previous.index.0.checked_add(self.count).filter(|&last| last < u64::MAX)
+        else {
+            return false;
+        };
+        let inside = |index: Index| index > previous.index && index.0 <= last;
+        let mut newest = Run { first: previous.index.next(), term: self.first_term };
+        let runs_rise = self.later_runs.iter().all(|&run| {
+            let rises = run.first > newest.first && run.term > newest.term && inside(run.first);
+            newest = run;
+            rises
+        });
+        let configs_rise = self.configs.is_sorted_by(|left, right| left.index < right.index);
+        let configs_inside = self.configs.iter().all(|entry| inside(entry.index));
+        let empty_or_termed = match self.count {
+            0 => self.first_term == Term(0) && self.later_runs.is_empty(),
+            _ => self.first_term >= previous.term && self.first_term > Term(0),
+        };
+        let of_the_past = newest.term <= term && previous.term <= term;
+        runs_rise && configs_rise && configs_inside && empty_or_termed && of_the_past
+    }
+}
+
 impl AppendReply {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put_u64(out, self.round.0);

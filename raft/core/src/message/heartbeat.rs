@@ -14,8 +14,6 @@ pub struct Heartbeat {
     /// An entry that is committed and that the leader knows this follower to have. A follower whose
     /// log holds exactly this entry holds the leader's log up to it, so the message proves itself.
     pub commit: Position,
-    /// The last entry that was sent to this follower.
-    pub last_sent: Index,
 }
 
 /// Follower to leader.
@@ -23,10 +21,6 @@ pub struct Heartbeat {
 pub struct HeartbeatReply {
     /// The newest round seen from this leader.
     pub round: Round,
-    /// The follower's last entry, durable or not.
-    pub last: Index,
-    /// Entries up to `last_sent` are missing: something was lost on the way.
-    pub lacks: bool,
     /// For how long after it has heard from a leader this node grants no vote. In milliseconds,
     /// rounded down. The leader's lease rests on it.
     pub loyalty: Duration,
@@ -39,21 +33,18 @@ impl Heartbeat {
         put_u64(out, self.round.0);
         put_u64(out, self.commit.index.0);
         put_u32(out, self.commit.term.0);
-        put_u64(out, self.last_sent.0);
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Heartbeat, DecodeError> {
         let round = Round(reader.u64()?);
         let commit = Position { index: Index(reader.u64()?), term: Term(reader.u32()?) };
-        Ok(Heartbeat { round, commit, last_sent: Index(reader.u64()?) })
+        Ok(Heartbeat { round, commit })
     }
 }
 
 impl HeartbeatReply {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put_u64(out, self.round.0);
-        put_u64(out, self.last.0);
-        put_u8(out, u8::from(self.lacks));
         put_u32(out, u32::try_from(self.loyalty.as_millis()).unwrap_or(u32::MAX));
         put_u8(out, self.priority);
     }
@@ -61,8 +52,6 @@ impl HeartbeatReply {
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<HeartbeatReply, DecodeError> {
         Ok(HeartbeatReply {
             round: Round(reader.u64()?),
-            last: Index(reader.u64()?),
-            lacks: reader.flag()?,
             loyalty: Duration::from_millis(u64::from(reader.u32()?)),
             priority: reader.u8()?,
         })
@@ -78,19 +67,13 @@ mod tests {
     #[test]
     fn heartbeat_round_trips() {
         let commit = Position { index: Index(4), term: Term(2) };
-        assert_round_trip(Body::Heartbeat(Heartbeat {
-            round: Round(3),
-            commit,
-            last_sent: Index(9),
-        }));
+        assert_round_trip(Body::Heartbeat(Heartbeat { round: Round(3), commit }));
     }
 
     #[test]
     fn heartbeat_reply_round_trips() {
         assert_round_trip(Body::HeartbeatReply(HeartbeatReply {
             round: Round(3),
-            last: Index(9),
-            lacks: true,
             loyalty: Duration::from_millis(1500),
             priority: 7,
         }));

@@ -13,6 +13,7 @@ mod vote;
 use alloc::vec::Vec;
 
 pub use append::{Append, AppendOutcome, AppendReply, Entries, TermSpan};
+pub(crate) use append::{CONFIGS_MAX, HINTS_MAX, RUNS_MAX};
 pub use codec::{DecodeError, DecodeFault};
 pub(crate) use codec::{Reader, put_u8, put_u16, put_u32};
 pub use heartbeat::{Heartbeat, HeartbeatReply};
