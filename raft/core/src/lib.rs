@@ -29,6 +29,7 @@ extern crate alloc;
 
 mod types;
 
+pub mod entry;
 pub mod message;
 
 mod membership;
