@@ -147,9 +147,11 @@ fn connections_above_the_limit_are_closed_at_once() {
         let mut rest = [server.usual().await, server.usual().await];
         assert_eq!(server.connect(PortKind::Service).await.next().await, None);
         assert_eq!(server.connections.counts().refused, 1);
+        server.client(PortKind::Replicate, PROCESS).await.ping(b"another port").await;
         for client in &mut rest {
             client.ping(b"goes on").await;
         }
+        server.until(|server| server.connections.len() == 3).await;
         first.shutdown();
         server.until(|server| server.connections.len() == 2).await;
         server.usual().await.ping(b"room again").await;
