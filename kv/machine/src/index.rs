@@ -5,19 +5,19 @@ use core::hash::Hasher;
 
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
-use hashbrown::HashTable;
 
 use crate::node::NodeId;
+use crate::probing::Probing;
 
 /// A hash table of node ids in [`PARTS`] parts, of which only one grows at a time.
 ///
 /// The parts get unequal shares of the keys, the largest twice as much as the smallest, so that
 /// they do not all grow together: at any size some parts have just doubled and others are nearly
-/// full. Growing a part does not look at the nodes.
+/// full.
 ///
 /// It is never iterated: no order may come from a hash, or replicas with other seeds would differ.
 pub(crate) struct KeyIndex {
-    parts: Box<[HashTable<Entry>]>,
+    parts: Box<[Probing]>,
     shared_seed: SharedSeed,
     seed: u64,
 }
@@ -29,16 +29,10 @@ const PARTS: usize = 256;
 #[derive(Clone, Copy)]
 pub(crate) struct KeyHash(u64);
 
-#[derive(Clone, Copy)]
-struct Entry {
-    id: NodeId,
-    hash: u32,
-}
-
 impl KeyIndex {
     /// An empty index; the seed keeps clients from choosing keys that collide.
     pub(crate) fn new(seed: u64) -> KeyIndex {
-        let parts = (0..PARTS).map(|_| HashTable::new()).collect();
+        let parts = (0..PARTS).map(|_| Probing::new()).collect();
         KeyIndex { parts, shared_seed: SharedSeed::from_u64(seed), seed }
     }
 
@@ -52,34 +46,25 @@ impl KeyIndex {
     /// The node with this hash that `is_match` accepts.
     #[inline]
     pub(crate) fn find(&self, hash: KeyHash, is_match: impl Fn(NodeId) -> bool) -> Option<NodeId> {
-        let place = hash.place();
-        let is_match = |entry: &Entry| entry.hash == place && is_match(entry.id);
-        self.parts[hash.part()].find(table_hash(place), is_match).map(|entry| entry.id)
+        self.parts[hash.part()].find(hash.place(), is_match)
     }
 
     /// Adds a node whose key is not there yet.
     #[inline]
     pub(crate) fn insert(&mut self, hash: KeyHash, id: NodeId) {
-        let place = hash.place();
-        let entry = Entry { id, hash: place };
-        let rehash = |entry: &Entry| table_hash(entry.hash);
-        self.parts[hash.part()].insert_unique(table_hash(place), entry, rehash);
+        self.parts[hash.part()].insert(hash.place(), id);
     }
 
     /// Takes a node out that is there.
     #[inline]
     pub(crate) fn remove(&mut self, hash: KeyHash, id: NodeId) {
-        let is_match = |entry: &Entry| entry.id == id;
-        match self.parts[hash.part()].find_entry(table_hash(hash.place()), is_match) {
-            Ok(entry) => drop(entry.remove()),
-            Err(_) => panic!("a node is in the index as long as it is in the tree"),
-        }
+        self.parts[hash.part()].remove(hash.place(), id);
     }
 
     /// Bytes of all parts.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        let parts = self.parts.iter().map(HashTable::allocation_size).sum::<usize>();
-        parts + PARTS * size_of::<HashTable<Entry>>()
+        let parts = self.parts.iter().map(Probing::allocated_bytes).sum::<usize>();
+        parts + PARTS * size_of::<Probing>()
     }
 }
 
@@ -101,12 +86,6 @@ impl KeyHash {
     const fn place(self) -> u32 {
         self.0 as u32
     }
-}
-
-/// The table takes the bucket from the lowest bits and what it compares first from the highest.
-#[inline]
-const fn table_hash(place: u32) -> u64 {
-    (place as u64) << 32 | place as u64
 }
 
 #[cfg(test)]
