@@ -132,13 +132,9 @@ impl Session {
                 (request.key, request.value) = (bytes(key), bytes(value));
                 OperationKind::Put
             }
-            ("mkdir", [key]) => {
+            ("mkdir" | "remove" | "unlock", [key]) => {
                 request.key = bytes(key);
-                OperationKind::Mkdir
-            }
-            ("remove", [key]) => {
-                request.key = bytes(key);
-                OperationKind::Remove
+                kind_of_key(kind)
             }
             ("cas", [key, expect, value]) => {
                 (request.key, request.value) = (bytes(key), bytes(value));
@@ -163,19 +159,10 @@ impl Session {
                 request.ttl_millis = ttl.parse().expect("milliseconds");
                 OperationKind::PutTemp
             }
-            ("make-temp-dir" | "update-ttl" | "update-lease", [key, ttl]) => {
+            ("make-temp-dir" | "update-ttl" | "update-lease" | "expire-of", [key, number]) => {
                 request.key = bytes(key);
-                request.ttl_millis = ttl.parse().expect("milliseconds");
-                match *kind {
-                    "make-temp-dir" => OperationKind::MakeTempDir,
-                    "update-ttl" => OperationKind::UpdateTtl,
-                    _ => OperationKind::UpdateLockLease,
-                }
-            }
-            ("expire-of", [key, ttl_index]) => {
-                request.key = bytes(key);
-                request.ttl_millis = ttl_index.parse().expect("an index");
-                OperationKind::Expire
+                request.ttl_millis = number.parse().expect("milliseconds or an index");
+                kind_with_number(kind)
             }
             ("try-lock", [key, lease, wait]) => {
                 let lease = lease.parse::<i64>().expect("milliseconds").to_be_bytes();
@@ -183,10 +170,6 @@ impl Session {
                 (request.key, request.value) = (bytes(key), &lock_value);
                 request.ttl_millis = wait.parse().expect("milliseconds");
                 OperationKind::TryLock
-            }
-            ("unlock", [key]) => {
-                request.key = bytes(key);
-                OperationKind::Unlock
             }
             _ => panic!("unknown command {words:?}"),
         };
@@ -225,6 +208,25 @@ impl Session {
 
     fn say(&mut self, text: &str) {
         writeln!(self.trace, "  {text}").expect("a string grows");
+    }
+}
+
+/// Commands that take a key.
+fn kind_of_key(command: &str) -> OperationKind {
+    match command {
+        "mkdir" => OperationKind::Mkdir,
+        "remove" => OperationKind::Remove,
+        _ => OperationKind::Unlock,
+    }
+}
+
+/// Commands that take a key and a number.
+fn kind_with_number(command: &str) -> OperationKind {
+    match command {
+        "make-temp-dir" => OperationKind::MakeTempDir,
+        "update-ttl" => OperationKind::UpdateTtl,
+        "update-lease" => OperationKind::UpdateLockLease,
+        _ => OperationKind::Expire,
     }
 }
 
