@@ -7,7 +7,7 @@ use core::fmt;
 pub struct Command(pub i32);
 
 /// The two ports of a node.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum PortKind {
     /// For clients: keys and values, status.
     Service,

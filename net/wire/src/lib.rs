@@ -29,11 +29,19 @@ mod command;
 mod handshake;
 mod status;
 
+mod admin;
+mod peer;
+
+pub use admin::{
+    AddGroupReq, AddNodeReq, CommitOrAbortReq, ListGroupsResp, ListNodesResp, PrepareChangeReq,
+    RaftNode, TransferLeaderReq,
+};
 pub use code::{BizCode, RespCode};
 pub use command::{Command, PortKind, Served};
 pub use error::{WireError, WireErrorKind};
 pub use handshake::{ConnectionLimits, Handshake, ProcessId};
 pub use packet::{PREFIX_BYTES, Packet, PacketKind, RequestHead, encode_request};
+pub use peer::{NodePing, RaftPing};
 pub use reader::{Fields, Value, decode_fixed32, decode_fixed64, int32, int64};
 pub use response::{ResponseHead, encode_response};
 pub use splitter::Splitter;

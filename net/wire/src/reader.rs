@@ -1,5 +1,7 @@
 //! Reading fields from a message: every read can fail, none can panic.
 
+use alloc::string::String;
+
 use crate::error::{WireError, WireErrorKind};
 
 /// The value of one field, by its wire type.
@@ -167,6 +169,11 @@ pub const fn int32(varint: u64) -> i32 {
 #[inline]
 pub const fn int64(varint: u64) -> i64 {
     varint as i64
+}
+
+/// A string for people: what is not UTF-8 in it is replaced.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The body of a command that takes one `fixed32` in field 1 (46, 51, 53, 79); 0 when it is absent.

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::WireError;
-use crate::reader::{Fields, Value, int32};
+use crate::reader::{Fields, Value, int32, text};
 use crate::writer::Writer;
 
 /// Answer of command 46: what a node knows about a group.
@@ -89,9 +89,7 @@ impl QueryStatusResp {
                 (13, Value::Fixed32(value)) => status.prepared_members.push(value),
                 (14, Value::Fixed32(value)) => status.prepared_observers.push(value),
                 (15, Value::Fixed64(value)) => status.last_config_change_index = value,
-                (16, Value::Bytes(value)) => {
-                    status.last_error = String::from_utf8_lossy(value).into_owned();
-                }
+                (16, Value::Bytes(value)) => status.last_error = text(value),
                 _ => {}
             }
         }
@@ -110,13 +108,10 @@ impl QueryStatusResp {
         writer.fixed64(8, self.last_apply_time_to_now_ms);
         writer.fixed64(9, self.last_log_index);
         writer.fixed64(10, self.apply_lag_ms);
-        let sets =
-            [&self.members, &self.observers, &self.prepared_members, &self.prepared_observers];
-        for (tag, set) in (11..).zip(sets) {
-            for &node in set {
-                writer.fixed32_element(tag, node);
-            }
-        }
+        writer.fixed32_elements(11, &self.members);
+        writer.fixed32_elements(12, &self.observers);
+        writer.fixed32_elements(13, &self.prepared_members);
+        writer.fixed32_elements(14, &self.prepared_observers);
         writer.fixed64(15, self.last_config_change_index);
         writer.bytes(16, self.last_error.as_bytes());
     }

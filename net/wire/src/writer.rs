@@ -76,6 +76,19 @@ impl<'a> Writer<'a> {
         self.out.extend_from_slice(&value.to_le_bytes());
     }
 
+    /// All elements of a repeated `fixed32`.
+    pub fn fixed32_elements(&mut self, tag: u32, values: &[u32]) {
+        for &value in values {
+            self.fixed32_element(tag, value);
+        }
+    }
+
+    /// How many elements follow. Written also when there are none: some readers make their list
+    /// when they meet the count, and have no list without it.
+    pub(crate) fn count(&mut self, tag: u32, count: usize) {
+        self.int32_element(tag, i32::try_from(count).unwrap_or(i32::MAX));
+    }
+
     /// One element of a repeated `fixed64`.
     #[inline]
     pub fn fixed64_element(&mut self, tag: u32, value: u64) {

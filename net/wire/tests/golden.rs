@@ -2,8 +2,9 @@
 #![expect(clippy::expect_used, reason = "a broken table of frames must fail the tests")]
 
 use wire::{
-    Fields, Handshake, KvStatusResp, Packet, PacketKind, QueryStatusResp, Splitter, Value,
-    WireError, Writer, decode_fixed32, decode_fixed64,
+    AddGroupReq, AddNodeReq, CommitOrAbortReq, Fields, Handshake, KvStatusResp, ListGroupsResp,
+    ListNodesResp, NodePing, Packet, PacketKind, PrepareChangeReq, QueryStatusResp, RaftPing,
+    Splitter, TransferLeaderReq, Value, WireError, Writer, decode_fixed32, decode_fixed64,
 };
 
 struct Frame {
@@ -41,6 +42,15 @@ fn again(message: &str, body: &[u8]) -> Option<Result<Vec<u8>, WireError>> {
         "Handshake" => Handshake::decode(body).map(|message| message.encode(&mut writer)),
         "QueryStatusResp" => QueryStatusResp::decode(body).map(|m| m.encode(&mut writer)),
         "KvStatusResp" => KvStatusResp::decode(body).map(|message| message.encode(&mut writer)),
+        "NodePing" => NodePing::decode(body).map(|message| message.encode(&mut writer)),
+        "RaftPing" => RaftPing::decode(body).map(|message| message.encode(&mut writer)),
+        "TransferLeaderReq" => TransferLeaderReq::decode(body).map(|m| m.encode(&mut writer)),
+        "PrepareReq" => PrepareChangeReq::decode(body).map(|m| m.encode(&mut writer)),
+        "CommitAbortReq" => CommitOrAbortReq::decode(body).map(|m| m.encode(&mut writer)),
+        "AddNodeReq" => AddNodeReq::decode(body).map(|message| message.encode(&mut writer)),
+        "AddGroupReq" => AddGroupReq::decode(body).map(|message| message.encode(&mut writer)),
+        "ListNodesResp" => ListNodesResp::decode(body).map(|m| m.encode(&mut writer)),
+        "ListGroupsResp" => ListGroupsResp::decode(body).map(|m| m.encode(&mut writer)),
         "fixed32_value" => decode_fixed32(body).map(|value| writer.fixed32(1, value)),
         "fixed64_value" => decode_fixed64(body).map(|value| writer.fixed64(1, value)),
         "Raw" => {
@@ -79,7 +89,7 @@ fn bodies_come_back_byte_for_byte() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 19);
+    assert_eq!(checked, 31);
 }
 
 /// A cut or damaged frame must never panic, and a cut one never pass for the whole.

@@ -1,0 +1,16 @@
+//! The command line of the one binary.
+//!
+//! [`Arguments`] says what can be asked, [`run`] carries it out, [`Exit`] lists how it can end. Each
+//! verb has a file; none of them knows another.
+
+mod arguments;
+mod exit;
+mod output;
+mod run;
+
+mod configuration;
+mod node;
+
+pub use arguments::Arguments;
+pub use exit::{Exit, Failure};
+pub use run::run;

@@ -1,0 +1,1 @@
+//! From the configuration to the options of a raft group.
