@@ -1,4 +1,6 @@
 //! What submitting an operation and completing it cost: `cargo run --release --example cost`.
+#![expect(clippy::expect_used, reason = "a measurement ends at the first surprise")]
+#![expect(clippy::print_stdout, reason = "the result is for the terminal")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,6 +1,7 @@
 //! Golden scripts: a command, a line of dashes, and everything that the client did because of it.
 //!
 //! `GOLDEN=1 cargo test -p client-core` writes what happens into the scripts.
+#![expect(clippy::expect_used, reason = "a test ends at the first surprise")]
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -8,7 +9,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use client_core::operations::{CompareAndSet, Get, Ping, Put, QueryStatus};
-use client_core::{Action, Core, Error, LinkId, NodeId, Operation, Options, RequestId, Server};
+use client_core::{
+    Action, Completion, Core, Error, LinkId, NodeId, Operation, Options, RequestId, Server,
+};
 use kv_api::encode_response_body;
 use moment::Moment;
 use wire::{
@@ -75,9 +78,11 @@ struct World {
     now: Moment,
     start: Moment,
     /// Submitted operations in order, with the function that prints their reply.
-    requests: Vec<(RequestId, fn(&client_core::Completion<'_>) -> String)>,
+    requests: Vec<(RequestId, Show)>,
     trace: String,
 }
+
+type Show = fn(&Completion<'_>) -> String;
 
 impl World {
     /// A client of three servers, or with other settings.
