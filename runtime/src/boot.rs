@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
 
 use crate::fiber::{Panic, panic_message};
 use crate::host;
@@ -33,15 +32,12 @@ pub struct BootPlan {
     pub data_dir: PathBuf,
     /// Bytes of memory a shard registers for direct I/O.
     pub io_memory: usize,
-    /// How long a shard that just did I/O goes on looking for more before it lets its core sleep;
-    /// zero never spins. An idle shard never spins.
-    pub spin: Duration,
 }
 
 impl BootPlan {
     /// A plan with defaults.
     pub fn new(shards: ShardPlacement, data_dir: PathBuf) -> BootPlan {
-        BootPlan { shards, data_dir, io_memory: 8 << 20, spin: Duration::ZERO }
+        BootPlan { shards, data_dir, io_memory: 8 << 20 }
     }
 }
 
@@ -120,24 +116,25 @@ where
     F: Fn(Shard) -> Fut,
     Fut: Future<Output = Result<(), E>>,
 {
-    let failure = shard.spawner().failure.clone();
+    let spawner = shard.spawner().clone();
     let life = async {
         let result = catch_panic(main(shard.clone())).await;
         shard.stop_node();
         shard.fibers().stop();
-        if result.is_ok() {
+        if matches!(result, Ok(Ok(()))) {
             shard.fibers().join().await;
         }
         result
     };
-    let outcome = match race(life, failure.happened()).await {
-        Either::Left(Ok(result)) => return result,
-        Either::Left(Err(panic)) | Either::Right(panic) => panic,
+    let outcome = match race(life, spawner.failure.happened()).await {
+        Either::Left(outcome) => outcome,
+        Either::Right(panic) => Err(panic),
     };
     shard.stop_node();
-    shard.fibers().cancel();
-    let Panic { place, message } = outcome;
-    Err(E::from(BootError::Panicked { shard: shard.id(), place, message }))
+    spawner.cancel_all();
+    outcome.unwrap_or_else(|Panic { place, message }| {
+        Err(E::from(BootError::Panicked { shard: shard.id(), place, message }))
+    })
 }
 
 async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Panic> {

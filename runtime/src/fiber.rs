@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use crate::condition::{Condition, Signal};
@@ -38,6 +38,30 @@ struct Group {
 pub(crate) struct Spawner {
     pub(crate) backend: Backend,
     pub(crate) failure: Rc<Failure>,
+    groups: Rc<RefCell<Vec<Weak<Group>>>>,
+}
+
+impl Spawner {
+    pub(crate) fn new(backend: Backend) -> Spawner {
+        Spawner { backend, failure: Rc::default(), groups: Rc::default() }
+    }
+
+    /// Drops every fiber of the shard, so that nothing of it outlives the executor.
+    pub(crate) fn cancel_all(&self) {
+        let groups = std::mem::take(&mut *self.groups.borrow_mut());
+        for group in groups.iter().filter_map(Weak::upgrade) {
+            FiberGroup(group).cancel();
+        }
+    }
+
+    fn register(&self, group: &Rc<Group>) {
+        let mut groups = self.groups.borrow_mut();
+        // Forgets ended groups whenever the list would grow, so it stays as long as it needs to.
+        if groups.len() == groups.capacity() {
+            groups.retain(|group| group.strong_count() > 0);
+        }
+        groups.push(Rc::downgrade(group));
+    }
 }
 
 struct Member {
@@ -55,7 +79,7 @@ impl FiberGroup {
     }
 
     pub(crate) fn with_spawner(spawner: Spawner, name: &'static str) -> FiberGroup {
-        FiberGroup(Rc::new(Group {
+        let group = Rc::new(Group {
             name,
             spawner,
             stopping: Cell::new(false),
@@ -64,7 +88,9 @@ impl FiberGroup {
             all_ended: Condition::new(),
             next_key: Cell::new(0),
             members: RefCell::new(BTreeMap::new()),
-        }))
+        });
+        group.spawner.register(&group);
+        FiberGroup(group)
     }
 
     /// Starts a fiber that [`join`](Self::join) waits for. Dropping the handle leaves it running.

@@ -49,7 +49,7 @@ pub(crate) enum Backend {
 
 impl Shard {
     pub(crate) fn new(parts: Parts) -> Shard {
-        let spawner = Spawner { backend: parts.backend, failure: Rc::default() };
+        let spawner = Spawner::new(parts.backend);
         Shard(Rc::new(State {
             id: parts.id,
             fibers: FiberGroup::with_spawner(spawner.clone(), "root"),

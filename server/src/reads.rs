@@ -1,6 +1,6 @@
 //! Answers to reads, straight from the tree.
 
-use kv_api::{KvNode, KvRequest, KvResult, encode_results};
+use kv_api::{KvRequest, KvResult, encode_results};
 use kv_machine::Machine;
 use wire::{BizCode, Command, RespCode, ResponseHead, Writer, encode_response};
 
@@ -36,8 +36,8 @@ pub fn encode_read(
 
 #[inline]
 fn encode_get(out: &mut Vec<u8>, caller: &Caller, tree: &Machine, key: &[u8]) {
-    let result = KvResult::of_read(tree.get(key).map(KvNode::from));
-    encode(out, caller, result.biz_code, |writer| {
+    let result = KvResult::of_read(tree.get(key));
+    encode(out, caller, result.code, |writer| {
         encode_results(writer, 0, core::iter::once(result));
     });
 }
@@ -47,7 +47,7 @@ fn encode_batch_get(out: &mut Vec<u8>, caller: &Caller, tree: &Machine, request:
         return encode(out, caller, BizCode::InvalidKey, |_| {});
     }
     encode(out, caller, BizCode::Success, |writer| {
-        let read = |key| KvResult::of_read(tree.get(key).map(KvNode::from));
+        let read = |key| KvResult::of_read(tree.get_in_batch(key));
         encode_results(writer, 0, request.keys.iter().map(read));
     });
 }
@@ -56,7 +56,7 @@ fn encode_list(out: &mut Vec<u8>, caller: &Caller, tree: &Machine, key: &[u8]) {
     match tree.list(key) {
         Err(code) => encode(out, caller, code, |_| {}),
         Ok(children) => encode(out, caller, BizCode::Success, |writer| {
-            encode_results(writer, 0, children.map(KvResult::from));
+            encode_results(writer, 0, children.map(|(name, node)| KvResult::of_child(name, node)));
         }),
     }
 }

@@ -161,8 +161,9 @@ impl Core {
             addresses = Some(self.listen().await?);
         }
         let groups = self.open_groups().await?;
-        for (_, group) in &groups {
-            group.ready().await;
+        for (id, group) in &groups {
+            let serving = group.serving().await;
+            serving.map_err(|error| NodeError::Group { group: *id, error })?;
         }
         tell_all(&self.plan.senders, || Mail::GroupsReady(self.shard.id())).await?;
         self.until(|heard| heard.ready.borrow().len() == self.plan.shards()).await;
@@ -220,6 +221,9 @@ impl Core {
     /// Recovers the groups of this shard, one after the other: each uses the whole disk.
     async fn open_groups(&self) -> Result<Vec<(GroupId, Group<KvStateMachine>)>, NodeError> {
         self.until(|heard| heard.identity.borrow().is_some()).await;
+        let Some(identity) = self.heard.identity.borrow().clone() else {
+            unreachable!("the wait above ends with the identity");
+        };
         let mut opened = Vec::new();
         for config in &self.plan.config.groups {
             if self.plan.shard_of(config) != self.shard.id() {
@@ -229,7 +233,7 @@ impl Core {
             let seed = self.shard.random().next_u64();
             let machine =
                 KvStateMachine::new(seed, self.replies.clone(), self.shard.clock().clone());
-            let options = group_options(&self.plan.config, config);
+            let options = group_options(&self.plan.config, config, &identity, seed);
             let group = Group::open(&self.shard, options, machine).await;
             let group = group.map_err(|error| NodeError::Group { group: id, error })?;
             self.requests.add_group(id, group.clone());
