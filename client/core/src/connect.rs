@@ -173,7 +173,7 @@ impl Core {
             in_pending_max: PUSHES_MAX,
             in_pending_bytes_max: PUSH_BYTES_MAX,
             out_pending_max: int32(self.options.calls_max),
-            out_pending_bytes_max: self.options.call_bytes_max as i64,
+            out_pending_bytes_max: i64::try_from(self.options.call_bytes_max).unwrap_or(i64::MAX),
         }
     }
 

@@ -26,3 +26,4 @@ pub use client_core::{
     ProtocolError, Reason, RequestId, Response, Server, ServerError, operations,
 };
 pub use process_id::new_process_id;
+pub use wire::{BizCode, ProcessId, RespCode};

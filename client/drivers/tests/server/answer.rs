@@ -24,7 +24,7 @@ pub(crate) enum Manner {
     PointToNode2,
     /// Never answers them.
     Ignore,
-    /// Closes the connection.
+    /// Closes the connection, except when directories are made.
     HangUp,
 }
 
@@ -56,7 +56,7 @@ impl Tree {
             (Command::DTKV_QUERY_STATUS, _) => encode_response(out, &head, |w| {
                 KvStatusResp { raft_server_status: Some(status()), watch_count: 0 }.encode(w);
             }),
-            (_, Manner::Serve) => self.execute(packet, out),
+            (_, Manner::Serve) | (Command::DTKV_MKDIR, Manner::HangUp) => self.execute(packet, out),
             (_, Manner::PointToNode2) => {
                 let code = RespCode::NotRaftLeader;
                 let head = ResponseHead::refusal(packet.command, packet.seq, code, "not me");
