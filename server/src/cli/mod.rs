@@ -11,6 +11,11 @@ mod run;
 mod configuration;
 mod node;
 
+mod bytes;
+mod connect;
+mod kv;
+mod status;
+
 pub use arguments::Arguments;
 pub use exit::{Exit, Failure};
 pub use run::run;

@@ -1,80 +1,70 @@
-//! `serve` and `dev`.
+//! `serve` and `dev`: a node in the foreground.
 
-use std::io::Write;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::{env, fs, io, process, thread};
+use std::{env, fs, process, thread};
 
 use runtime::StopHandle;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tracing::level_filters::LevelFilter;
+use tracing::{info, warn};
+use tracing_subscriber::filter::LevelFilter;
 
 use super::configuration;
 use super::exit::{Exit, Failure};
 use crate::config::{Config, Level, Trace, TraceFormat};
-use crate::node::{self, Ready};
+use crate::node;
 
 /// Runs a node until it is asked to stop.
 pub(super) fn serve(file: &Path) -> Result<(), Failure> {
-    let config = configuration::load(file)?;
-    start_trace(&config.trace);
-    let on_ready = |ready: Ready| {
-        tracing::info!(service = %ready.service, replicate = %ready.replicate, "ready");
-    };
-    Ok(node::serve(config, stop_on_signals()?, on_ready)?)
+    run(configuration::load(file)?)
 }
 
 /// Runs a development node until it is asked to stop.
 pub(super) fn dev(keep: Option<PathBuf>, base_port: u16) -> Result<(), Failure> {
-    let temporary = match keep {
-        Some(_) => None,
-        None => Some(TemporaryDirectory::create()?),
+    let Some(directory) = keep else {
+        let temporary = TemporaryDirectory::create()?;
+        return run(Config::dev(1, base_port, temporary.path.clone()));
     };
-    let directory = keep.or_else(|| temporary.as_ref().map(|temporary| temporary.path.clone()));
-    let config = Config::dev(1, base_port, directory.unwrap_or_default());
-    start_trace(&config.trace);
-    Ok(node::serve(config, stop_on_signals()?, introduce)?)
+    run(Config::dev(1, base_port, directory))
 }
 
-/// Says where a development node is and what to try first.
-fn introduce(ready: Ready) {
-    let service = ready.service;
-    let servers = match service.port() {
-        9332 => String::new(),
-        _ => format!("--servers 1={service} "),
-    };
-    // Nobody may be reading; the node serves all the same.
-    let _ = writeln!(
-        io::stdout(),
-        "ready: clients {service}, replication and administration {}\n\
-         try, in another terminal:\n  \
-         dongting {servers}kv put greeting hello\n  \
-         dongting {servers}kv get greeting\n  \
-         dongting {servers}bench put",
-        ready.replicate
-    );
-}
-
-/// The node's stop handle, which the signals of an orderly end use. A second signal ends at once:
-/// nothing acknowledged is lost by that.
-fn stop_on_signals() -> Result<StopHandle, Failure> {
-    let cannot = |error| Failure::new(Exit::Other, format!("cannot handle signals: {error}"));
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
+fn run(config: Config) -> Result<(), Failure> {
+    start_tracing(&config.trace);
     let stop = StopHandle::new();
-    let asked = stop.clone();
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            if asked.is_stopped() {
-                process::exit(128 + signal);
-            }
-            asked.stop();
-        }
-    });
-    Ok(stop)
+    stop_on_signals(stop.clone())?;
+    let (id, data_dir) = (config.node.id, config.node.data_dir.clone());
+    info!(node = id, data_dir = %data_dir.display(), "starting");
+    if !config.raft.sync_force {
+        warn!("raft.sync_force is false: a power failure loses acknowledged writes");
+    }
+    node::serve(config, stop, move |ready| {
+        let (service, replicate) = (ready.service, ready.replicate);
+        info!(node = id, %service, %replicate, "ready");
+    })?;
+    info!(node = id, "stopped");
+    Ok(())
 }
 
-/// Sends the node's log lines to standard error.
-fn start_trace(trace: &Trace) {
+/// Lets SIGINT and SIGTERM stop the node; a second one ends the process at once.
+fn stop_on_signals(stop: StopHandle) -> Result<(), Failure> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let wait = move || {
+        for _ in signals.forever() {
+            if stop.is_stopped() {
+                warn!("asked to stop for the second time: ending without waiting");
+                process::exit(Exit::Other as i32);
+            }
+            info!("asked to stop");
+            stop.stop();
+        }
+    };
+    // Not joined: it waits for signals as long as the process lives.
+    thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
+    Ok(())
+}
+
+fn start_tracing(trace: &Trace) {
     let level = match trace.level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
@@ -84,7 +74,7 @@ fn start_trace(trace: &Trace) {
     };
     let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
     match trace.format {
-        TraceFormat::Text => lines.with_target(false).init(),
+        TraceFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),
         TraceFormat::Json => lines.json().init(),
     }
 }

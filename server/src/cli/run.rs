@@ -1,9 +1,11 @@
 //! From the parsed command line to the verb.
 
+use client::NodeId;
+
 use super::arguments::{Arguments, Verb};
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use super::{configuration, node};
+use super::{configuration, connect, kv, node, status};
 
 /// Carries out what was asked for. Results go to standard output, messages of a running node to
 /// standard error; the caller prints the failure and ends the process with its code.
@@ -13,7 +15,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Serve { config } => node::serve(&config),
         Verb::Dev { keep, base_port } => node::dev(keep, base_port),
         Verb::Config(verb) => configuration::run(verb, &mut output),
-        Verb::Kv(_) | Verb::Status | Verb::Inspect(_) | Verb::Bench(_) => {
+        Verb::Kv(verb) => kv::run(verb, &mut connect::client(&arguments.client)?, &mut output),
+        Verb::Status => {
+            let options = connect::options(&arguments.client)?;
+            let nodes: Vec<NodeId> = options.servers.iter().map(|server| server.node).collect();
+            status::run(&nodes, &mut connect::client(&arguments.client)?, &mut output)
+        }
+        Verb::Inspect(_) | Verb::Bench(_) => {
             Err(Failure::new(Exit::Other, "not available in this build"))
         }
     }
