@@ -25,11 +25,15 @@ pub(crate) struct Recorder {
     pub(crate) opened: Cell<usize>,
     pub(crate) closed: Cell<usize>,
     pub(crate) waiting_max: Cell<usize>,
+    /// Counted up by a test; the value at each request.
+    pub(crate) turn: Cell<usize>,
+    pub(crate) turns: RefCell<Vec<usize>>,
 }
 
 impl Handler for Recorder {
     fn request(&self, connection: &Rc<Connection>, packet: &Packet<'_>, deadline: Moment) -> Flow {
         self.requests.borrow_mut().push((packet.command, packet.seq, deadline));
+        self.turns.borrow_mut().push(self.turn.get());
         let head = ResponseHead::success(packet.command, packet.seq);
         match packet.command {
             Command::DTKV_PUT => connection.respond(&head, |w| w.raw(packet.body_bytes())),
