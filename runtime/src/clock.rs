@@ -23,7 +23,6 @@ impl Clock {
         Clock(Inner::Host(clock))
     }
 
-    #[expect(dead_code, reason = "called by the simulated backend")]
     pub(crate) fn from_sim(clock: sim::SimClock) -> Clock {
         Clock(Inner::Sim(clock))
     }

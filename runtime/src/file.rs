@@ -53,7 +53,6 @@ impl Storage {
         Storage(StorageInner::Host(storage))
     }
 
-    #[expect(dead_code, reason = "called by the simulated backend")]
     pub(crate) fn from_sim(storage: sim::SimStorage) -> Storage {
         Storage(StorageInner::Sim(storage))
     }

@@ -28,7 +28,6 @@ impl Network {
         Network(NetworkInner::Host(network))
     }
 
-    #[expect(dead_code, reason = "called by the simulated backend")]
     pub(crate) fn from_sim(network: sim::SimNetwork) -> Network {
         Network(NetworkInner::Sim(network))
     }

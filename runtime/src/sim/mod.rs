@@ -1,168 +1,73 @@
-//! The simulated backend.
+//! The simulated backend: whole server processes in one thread, from one seed, in virtual time.
 //!
-//! Placeholders with the calls that the types of this crate make.
-#![expect(clippy::unimplemented, clippy::unused_async, dead_code, reason = "placeholders")]
-#![expect(unused_variables, clippy::unused_self, reason = "placeholders")]
+//! A [`World`] has nodes. A node has an address (`10.0.h.l`), two clocks, a disk that outlives its
+//! processes, and runs at most one process of one or more shards, started with the same `main` that
+//! [`boot`](crate::boot) takes. Every chance is a choice on a tape ([`Recording`]) at a named site;
+//! 0 is the tame answer everywhere. Equal seeds and equal calls give equal
+//! [trace hashes](World::trace_hash), which cover times, fibers and the bytes sent and written.
+//!
+//! # What is modelled
+//! - **Scheduling**: any interleaving of the shards, poll by poll; first in, first out inside a
+//!   shard, as in production ([`FiberOrder`]). A poll takes 1 µs of world time, whoever does it. A
+//!   run fails with the fiber's name when it panics or spins without anything else happening.
+//! - **Clocks**: monotonic time with drift, which starts anew when a machine boots; wall time with
+//!   jumps. A paused node runs nothing while its system goes on taking bytes and disk results.
+//! - **Disk**: a write is seen when it completes and safe after a sync that began later, or at once
+//!   with O_DSYNC. Power loss keeps any subset of the sectors of unsynced and unfinished writes; a
+//!   kill keeps completed writes and any part of unfinished ones. Names are safe after `sync_dir`;
+//!   until then the last changes (or any, [`DirectoryOrder`]) may be lost. A name operation that a
+//!   death interrupts has happened or not. Faults by rule ([`DiskFault`]): errors, a failed sync
+//!   that loses data and reports once, full disk, flipped bits, misdirected, lost and stale blocks,
+//!   syncs that lie, slowness. Tests read, damage, wipe, snapshot and roll back disks
+//!   ([`DiskHandle`]).
+//! - **Network**: streams with a delay law for each direction, order kept, short reads, a bounded
+//!   window that makes writers wait, loss as retransmission, resets, refusals, corruption,
+//!   bandwidth. One-way cuts hold bytes up and suppress acknowledgements until healed, or until the
+//!   sender gives up. A killed process's sockets are closed by its system; a machine without power
+//!   leaves half-open connections, answers nothing, and resets old connections once it is back.
+//!   Attempts to connect are refused, repeated, or time out. See [`NetworkHandle`].
+//!
+//! # What is not modelled
+//! - A loop inside one poll: it hangs. CPU time by work: every poll costs the same.
+//! - The page cache, file metadata other than length, holes and shrinking files.
+//! - Packets: acknowledgements cost nothing, there is no congestion, keepalive or out-of-band data.
+//!   A reader that makes room wakes the writer at once.
+//! - The kernel interface itself: alignment in memory, io_uring, descriptor limits, signals.
 
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
+mod arena;
+mod clock;
+mod disk;
+mod events;
+mod failure;
+mod kernel;
+mod latency;
+mod network;
+mod node;
+mod options;
+mod run;
+mod scheduler;
+mod shard;
+mod tape;
+mod timers;
+mod trace;
+mod world;
 
-use moment::{Moment, WallTime};
-
-use crate::buffer::{Buffer, PlainMemory};
-use crate::{ListenOptions, OpenOptions};
-
-#[derive(Clone)]
-pub(crate) struct SimShard;
-
-impl SimShard {
-    pub(crate) fn spawn(&self, name: &'static str, task: Pin<Box<dyn Future<Output = ()>>>) {
-        unimplemented!()
-    }
-    pub(crate) async fn pass(&self) {
-        unimplemented!()
-    }
-    pub(crate) fn buffer(&self, len: usize) -> PlainMemory {
-        PlainMemory::filled(len, 0xa5)
-    }
-}
-
-#[derive(Clone)]
-pub(crate) struct SimClock;
-
-impl SimClock {
-    pub(crate) fn now(&self) -> Moment {
-        unimplemented!()
-    }
-    pub(crate) fn wall(&self) -> WallTime {
-        unimplemented!()
-    }
-    pub(crate) async fn sleep_until(&self, moment: Moment) {
-        unimplemented!()
-    }
-}
-
-#[derive(Clone)]
-pub(crate) struct SimStorage;
-
-impl SimStorage {
-    pub(crate) async fn create_dir_all(&self, path: &str) -> io::Result<()> {
-        unimplemented!()
-    }
-    pub(crate) async fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        unimplemented!()
-    }
-    pub(crate) async fn exists(&self, path: &str) -> io::Result<bool> {
-        unimplemented!()
-    }
-    pub(crate) async fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        unimplemented!()
-    }
-    pub(crate) async fn remove_file(&self, path: &str) -> io::Result<()> {
-        unimplemented!()
-    }
-    pub(crate) async fn remove_dir_all(&self, path: &str) -> io::Result<()> {
-        unimplemented!()
-    }
-    pub(crate) async fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        unimplemented!()
-    }
-    pub(crate) async fn open(&self, path: &str, options: OpenOptions) -> io::Result<SimFile> {
-        unimplemented!()
-    }
-}
-
-#[derive(Clone)]
-pub(crate) struct SimFile;
-
-impl SimFile {
-    pub(crate) async fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        unimplemented!()
-    }
-    pub(crate) async fn read_at(&self, offset: u64, len: usize) -> io::Result<Buffer> {
-        unimplemented!()
-    }
-    pub(crate) async fn sync_data(&self) -> io::Result<()> {
-        unimplemented!()
-    }
-    pub(crate) async fn sync_all(&self) -> io::Result<()> {
-        unimplemented!()
-    }
-    pub(crate) fn len(&self) -> u64 {
-        unimplemented!()
-    }
-    pub(crate) async fn close(self) -> io::Result<()> {
-        unimplemented!()
-    }
-}
-
-#[derive(Clone)]
-pub(crate) struct SimNetwork;
-
-impl SimNetwork {
-    pub(crate) async fn listen(
-        &self,
-        address: SocketAddr,
-        options: ListenOptions,
-    ) -> io::Result<SimListener> {
-        unimplemented!()
-    }
-    pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<SimStream> {
-        unimplemented!()
-    }
-}
-
-pub(crate) struct SimListener;
-
-impl SimListener {
-    pub(crate) async fn accept(&self) -> io::Result<SimStream> {
-        unimplemented!()
-    }
-    pub(crate) fn local_addr(&self) -> SocketAddr {
-        unimplemented!()
-    }
-}
-
-pub(crate) struct SimStream;
-
-impl SimStream {
-    pub(crate) fn split(self) -> (SimReadHalf, SimWriteHalf) {
-        unimplemented!()
-    }
-    pub(crate) fn peer_addr(&self) -> SocketAddr {
-        unimplemented!()
-    }
-    pub(crate) fn detach(self) -> SimDetached {
-        unimplemented!()
-    }
-}
-
-/// Must be `Send`, because the outer type is.
-pub(crate) struct SimDetached;
-
-impl SimDetached {
-    pub(crate) fn attach(self, shard: &SimShard) -> io::Result<SimStream> {
-        unimplemented!()
-    }
-}
-
-pub(crate) struct SimReadHalf;
-
-impl SimReadHalf {
-    pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        unimplemented!()
-    }
-}
-
-pub(crate) struct SimWriteHalf;
-
-impl SimWriteHalf {
-    pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        unimplemented!()
-    }
-    pub(crate) fn shutdown(&self) {
-        unimplemented!()
-    }
-}
+pub(crate) use clock::SimClock;
+pub use disk::{
+    Atomicity, DirectoryOrder, DiskEffect, DiskFault, DiskHandle, DiskOperation, DiskOptions,
+    DiskSnapshot, EIO, ENOSPC,
+};
+pub(crate) use disk::{SimFile, SimStorage};
+pub use failure::{Failure, FailureCause};
+pub use latency::Latency;
+pub use network::{LinkOptions, NetworkHandle, NetworkOptions};
+pub(crate) use network::{
+    SimDetached, SimListener, SimNetwork, SimReadHalf, SimStream, SimWriteHalf,
+};
+pub use node::{CrashKind, NodeKey};
+pub use options::WorldOptions;
+pub use run::{Ending, Run};
+pub use scheduler::FiberOrder;
+pub(crate) use shard::SimShard;
+pub use tape::{Beyond, CHOICE_LIMIT, Recording, RecordingError};
+pub use world::World;
