@@ -263,6 +263,10 @@ impl Leader {
         let Some(progress) = self.progress_of(from).filter(|_| index <= last) else { return };
         progress.holds(index);
         progress.before_restart = Index::ZERO;
+        if progress.is_pipelining() && progress.next.previous() < node.log.boundary().index {
+            progress.flow = Flow::Snapshot(None);
+            node.want_snapshot(from);
+        }
         node.out.replicate |= progress.is_pipelining() && progress.next <= last;
         self.has_news = true;
         self.count_copies(node);

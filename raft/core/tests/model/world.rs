@@ -388,8 +388,10 @@ impl World {
             self.note(place, "leads", 0);
             self.checker.leader_elected(&self.hosts[place]);
         }
+        let running = self.hosts[place].running.as_ref();
+        let term = running.map(|running| running.raft.status().term).unwrap_or_default();
         for entry in &effects.applied {
-            self.checker.applied(entry, &self.hosts);
+            self.checker.applied(entry, term, &self.hosts);
         }
         for (must_see, applied) in effects.answered_reads {
             self.checker.read_answered(must_see, applied);
