@@ -343,3 +343,6 @@ impl Log {
         (common >= hint.first && common >= own.first).then_some(common)
     }
 }
+
+#[cfg(test)]
+mod tests;

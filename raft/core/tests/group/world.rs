@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use raft_core::{Change, Config, Members, Message, NodeId, ReadMode};
+use raft_core::{Change, Config, Members, Message, NodeId, RaftOptions, ReadMode};
 
 use crate::checker::Checker;
-use crate::disk::Disk;
 use crate::host::{Effects, Host, Packet};
+use crate::trace::message_text;
 
 /// Which faults a run has besides the usual ones.
 #[derive(Clone, Copy)]
@@ -66,15 +66,8 @@ impl World {
         let voters = if faults.changes { 3.min(faults.nodes) } else { faults.nodes };
         let extra = if faults.changes { faults.nodes.max(4) } else { faults.nodes };
         let config = Config::of((1..=voters as u32).map(NodeId), []);
-        let hosts = (1..=extra as u32).map(|id| Host {
-            id: NodeId(id),
-            disk: Disk::new(config.clone()),
-            running: None,
-            rate: 950 + random.below(101),
-            paused_until: 0,
-            restarts: 0,
-            known_incarnations: BTreeMap::new(),
-        });
+        let hosts = (1..=extra as u32)
+            .map(|id| Host::new(NodeId(id), config.clone(), 950 + random.below(101)));
         let mut world = World {
             faults,
             now: 0,
@@ -189,7 +182,18 @@ impl World {
         let priority = self.random.below(2) as u8;
         self.note(place, "start", 0);
         let id = self.hosts[place].id;
-        let effects = self.hosts[place].start(self.now, seed, mode, priority);
+        let options = RaftOptions {
+            election_timeout: Duration::from_millis(300),
+            heartbeat_interval: Duration::from_millis(50),
+            lease_margin: Duration::from_millis(60),
+            read_mode: mode,
+            window_items: 16,
+            window_bytes: 200,
+            append_bytes_max: 60,
+            priority,
+            ..RaftOptions::new(id, seed)
+        };
+        let effects = self.hosts[place].start(self.now, options);
         self.carry_out(place, effects);
         for other in 0..self.hosts.len() {
             let clock = self.hosts[other].clock(self.now);
@@ -468,7 +472,7 @@ fn describe(packet: &Packet) -> String {
     match packet {
         Packet::Message(bytes, records) => {
             let (message, _) = Message::decode(bytes).unwrap();
-            format!("t{} {:?} +{}", message.term, message.body, records.len())
+            format!("{} +{}", message_text(&message), records.len())
         }
         Packet::Snapshot(snapshot) => format!("snapshot {}", snapshot.boundary),
         Packet::StreamEnded(to) => format!("stream to {to} has ended"),

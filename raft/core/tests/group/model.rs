@@ -4,14 +4,10 @@
 //! nodes pause, crash and lose what was not durable yet. After every step the checker compares all
 //! nodes; at the end everything heals and the group must serve again and agree.
 //!
-//! `SEED=n cargo test -p raft-core --test model` repeats one run and prints its trace.
+//! `SEED=n cargo test -p raft-core --test group NAME -- --nocapture` repeats one run of a test and
+//! prints its trace; `SEEDS=n` runs more of them.
 
-mod checker;
-mod disk;
-mod host;
-mod world;
-
-use world::{Faults, World};
+use crate::world::{Faults, World};
 
 fn run(seed: u64, trace: bool, faults: Faults) {
     let mut world = World::new(seed, trace, faults);

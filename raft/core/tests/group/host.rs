@@ -1,17 +1,15 @@
 //! A host as the crate's contract asks for one, with a disk that takes its time.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use moment::Moment;
 use raft_core::{
-    ConfigEntry, HardState, Index, LogAfterInstall, Message, NodeId, Output, OwnEntryBody,
-    Position, Raft, RaftOptions, ReadAnswer, ReadMode, ReadToken,
+    Config, ConfigEntry, HardState, Index, LogAfterInstall, Message, NodeId, Output, OwnEntryBody,
+    Position, Raft, RaftOptions, ReadAnswer, ReadToken,
 };
 
 use crate::disk::{Content, Disk, Entry, LogWrite, Machine, Snapshot};
-
-pub(crate) const ELECTION_TIMEOUT: Duration = Duration::from_millis(300);
+use crate::trace::output_lines;
 
 /// What goes over a link.
 #[derive(Clone, Debug)]
@@ -50,6 +48,8 @@ pub(crate) struct Host {
     pub(crate) restarts: u64,
     /// Messages of older incarnations are not listened to.
     pub(crate) known_incarnations: BTreeMap<NodeId, u64>,
+    /// Whether effects tell what was owed in words.
+    pub(crate) traced: bool,
 }
 
 /// What a drained output asks of the world.
@@ -61,6 +61,8 @@ pub(crate) struct Effects {
     /// Reads that were answered: what they had to see, and what the state machine had applied.
     pub(crate) answered_reads: Vec<(Index, Index)>,
     pub(crate) lost_log: bool,
+    /// What was owed, in words.
+    pub(crate) lines: Vec<String>,
 }
 
 impl Host {
@@ -68,21 +70,23 @@ impl Host {
         Moment::from_nanos(1_000_000_000 + world * self.rate / 1000)
     }
 
-    pub(crate) fn start(&mut self, now: u64, seed: u64, mode: ReadMode, priority: u8) -> Effects {
+    pub(crate) fn new(id: NodeId, config: Config, rate: u64) -> Host {
+        Host {
+            id,
+            disk: Disk::new(config),
+            running: None,
+            rate,
+            paused_until: 0,
+            restarts: 0,
+            known_incarnations: BTreeMap::new(),
+            traced: false,
+        }
+    }
+
+    pub(crate) fn start(&mut self, now: u64, options: RaftOptions) -> Effects {
         self.disk.hard_writes.clear();
         self.disk.log_writes.clear();
         self.restarts += 1;
-        let options = RaftOptions {
-            election_timeout: ELECTION_TIMEOUT,
-            heartbeat_interval: Duration::from_millis(50),
-            lease_margin: Duration::from_millis(60),
-            read_mode: mode,
-            window_items: 16,
-            window_bytes: 200,
-            append_bytes_max: 60,
-            priority,
-            ..RaftOptions::new(self.id, seed)
-        };
         let raft = Raft::new(options, self.disk.restored(), self.clock(now)).unwrap();
         self.running = Some(Running {
             raft,
@@ -224,6 +228,9 @@ impl Host {
         let Some(running) = &mut self.running else { return effects };
         let output = running.raft.output();
         send_messages(&output, &mut effects);
+        if self.traced {
+            effects.lines = output_lines(&output);
+        }
         if let Some(state) = output.hard_state {
             self.disk.hard_writes.push_back(state);
         }
@@ -231,9 +238,11 @@ impl Host {
         if output.replicate {
             running.replicate(&mut effects);
         }
-        for &to in &output.snapshots {
-            running.offer(&self.disk.snapshot, to, &mut effects);
-        }
+        let offered = output
+            .snapshots
+            .iter()
+            .filter(|&&to| running.raft.offer_snapshot(to, self.disk.snapshot.boundary));
+        let offered: Vec<NodeId> = offered.copied().collect();
         if let Some(wanted) = output.install {
             running.wanted = Some(wanted.boundary);
         }
@@ -249,7 +258,14 @@ impl Host {
         assert!(again.hard_state.is_none() && again.accepted.is_none() && again.apply_to.is_none());
         assert!(again.own_entries.is_empty());
         send_messages(&again, &mut effects);
+        if self.traced {
+            effects.lines.extend(output_lines(&again));
+        }
         running.settle_reads(&again, &mut effects);
+        for to in offered {
+            let snapshot = Box::new(self.disk.snapshot.clone());
+            effects.packets.push((to, Packet::Snapshot(snapshot)));
+        }
         effects
     }
 }
@@ -353,12 +369,6 @@ impl Running {
                 message.encode(&mut encoded);
                 effects.packets.push((to, Packet::Message(encoded, records.collect())));
             }
-        }
-    }
-
-    fn offer(&mut self, snapshot: &Snapshot, to: NodeId, effects: &mut Effects) {
-        if self.raft.offer_snapshot(to, snapshot.boundary) {
-            effects.packets.push((to, Packet::Snapshot(Box::new(snapshot.clone()))));
         }
     }
 

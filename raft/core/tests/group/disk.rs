@@ -45,6 +45,7 @@ pub(crate) struct Disk {
     pub(crate) log: Vec<Entry>,
     /// Known to be committed when it was last noted.
     pub(crate) commit: Index,
+    pub(crate) standing: Standing,
     pub(crate) hard_writes: VecDeque<HardState>,
     pub(crate) log_writes: VecDeque<LogWrite>,
 }
@@ -57,6 +58,7 @@ impl Disk {
             snapshot: Snapshot { boundary: Position::default(), config, machine: Vec::new() },
             log: Vec::new(),
             commit: Index::ZERO,
+            standing: Standing::Full,
             hard_writes: VecDeque::new(),
             log_writes: VecDeque::new(),
         }
@@ -123,7 +125,7 @@ impl Disk {
             configs: configs.collect(),
             commit: self.commit.max(boundary.index),
             applied: boundary.index,
-            standing: Standing::Full,
+            standing: self.standing,
         }
     }
 }
