@@ -10,12 +10,7 @@ use crate::caller::Caller;
 const ANSWER_BYTES_MAX: usize = 5 << 20;
 
 /// Appends the answer to a get, list or batch get.
-pub fn encode_read(
-    out: &mut Vec<u8>,
-    caller: &Caller,
-    tree: &Machine,
-    request: &KvRequest<'_>,
-) {
+pub fn encode_read(out: &mut Vec<u8>, caller: &Caller, tree: &Machine, request: &KvRequest<'_>) {
     let start = out.len();
     match caller.command {
         Command::DTKV_LIST => encode_list(out, caller, tree, request.key),
@@ -62,12 +57,7 @@ fn encode_list(out: &mut Vec<u8>, caller: &Caller, tree: &Machine, key: &[u8]) {
 }
 
 #[inline]
-fn encode(
-    out: &mut Vec<u8>,
-    caller: &Caller,
-    code: BizCode,
-    body: impl FnOnce(&mut Writer<'_>),
-) {
+fn encode(out: &mut Vec<u8>, caller: &Caller, code: BizCode, body: impl FnOnce(&mut Writer<'_>)) {
     let head = ResponseHead::success(caller.command, caller.seq).with_biz_code(code);
     encode_response(out, &head, body);
 }

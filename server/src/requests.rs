@@ -242,7 +242,9 @@ impl Requests {
     ) {
         match group.read() {
             ReadGate::Ready => self.read_now(caller, group, request, now),
-            ReadGate::NotReady(token) => self.read_later(caller, group.clone(), token, body.to_vec()),
+            ReadGate::NotReady(token) => {
+                self.read_later(caller, group.clone(), token, body.to_vec())
+            }
             ReadGate::NotLeader { leader } => {
                 refuse(&self.replies, &caller, now, Refusal::NotLeader { leader });
             }

@@ -85,7 +85,14 @@ impl Core {
         let handler = Rc::new(RequestHandler(requests.clone()));
         let port = |kind| {
             let limits = plan.connection_limits();
-            Port::new(shard.clone(), kind, limits, connections.clone(), handler.clone(), network.clone())
+            Port::new(
+                shard.clone(),
+                kind,
+                limits,
+                connections.clone(),
+                handler.clone(),
+                network.clone(),
+            )
         };
         let ports = [port(PortKind::Service), port(PortKind::Replicate)];
         let mail = FiberGroup::new(&shard, "mail");
@@ -279,10 +286,8 @@ fn places(plan: &NodePlan, own: ShardId) -> BTreeMap<GroupId, Place> {
 
 /// Waits until one of the groups fails.
 async fn first_failure(groups: Vec<(GroupId, Group<KvStateMachine>)>) -> NodeError {
-    let mut waits: Vec<_> = groups
-        .iter()
-        .map(|(id, group)| (*id, Box::pin(group.failed())))
-        .collect();
+    let mut waits: Vec<_> =
+        groups.iter().map(|(id, group)| (*id, Box::pin(group.failed()))).collect();
     core::future::poll_fn(|context| {
         for (group, wait) in &mut waits {
             if let core::task::Poll::Ready(error) = wait.as_mut().poll(context) {

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use raft_core::entry::RecordSeed;
-use raft_core::{Message, NodeId, Output, ReadAnswer, ReadToken, RoleName, Status};
+use raft_core::{GroupId, Message, NodeId, Output, ReadAnswer, ReadToken, RoleName, Status};
 use runtime::{Condition, FiberGroup, Shard, Signal};
 
 use crate::core::Core;
@@ -86,6 +86,11 @@ pub struct GroupStatus {
 }
 
 impl<M: StateMachine> Group<M> {
+    /// The group's id.
+    pub fn id(&self) -> GroupId {
+        self.0.options.identity.group
+    }
+
     /// Puts a command into the log: the concatenation of `parts`. The answer comes through the
     /// state machine, with [`StateMachine::apply`] or [`StateMachine::refuse`].
     ///
