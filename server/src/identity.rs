@@ -35,6 +35,15 @@ pub struct Identity {
     pub incarnation: u64,
 }
 
+impl Identity {
+    /// A number that stands for the cluster in checksums (FNV-1a of its name).
+    pub fn cluster_hash(&self) -> u64 {
+        self.cluster.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+}
+
 /// Why the data directory cannot be used.
 #[derive(Debug)]
 pub enum IdentityError {

@@ -8,16 +8,16 @@ pub mod cli;
 pub mod config;
 
 pub mod node;
-mod shard;
+pub mod shard;
 
-mod group_options;
-mod identity;
-mod mail;
+pub mod group_options;
+pub mod identity;
+pub mod mail;
 
-mod caller;
-mod machine;
-mod reads;
-mod refusal;
-mod replies;
-mod requests;
-mod status;
+pub mod caller;
+pub mod machine;
+pub mod reads;
+pub mod refusal;
+pub mod replies;
+pub mod requests;
+pub mod status;

@@ -20,13 +20,20 @@ pub struct KvStateMachine {
     clock: Clock,
     /// Read once a batch: answers of one batch leave together.
     batch_started: Option<Moment>,
+    last_apply: Moment,
 }
 
 impl KvStateMachine {
     /// An empty tree. The seed only spreads keys over the hash table.
     pub fn new(hash_seed: u64, replies: Rc<Replies>, clock: Clock) -> KvStateMachine {
         let tree = Machine::new(MachineOptions { hash_seed });
-        KvStateMachine { tree, replies, clock, batch_started: None }
+        let last_apply = clock.now();
+        KvStateMachine { tree, replies, clock, batch_started: None, last_apply }
+    }
+
+    /// When the last batch was applied.
+    pub fn last_apply(&self) -> Moment {
+        self.last_apply
     }
 
     /// The tree, for reads.
@@ -40,10 +47,10 @@ impl StateMachine for KvStateMachine {
 
     fn apply(&mut self, entry: Entry<'_>, caller: Option<Caller>) {
         let index = entry.index.0;
-        let stamp = Stamp { index, time_ms: entry.time.as_millis() };
+        let stamp = Stamp { index, time_ms: entry.time_ms };
         let outcome = self.tree.apply(stamp, entry.payload);
+        let now = *self.batch_started.get_or_insert_with(|| self.clock.now());
         if let Some(caller) = caller {
-            let now = *self.batch_started.get_or_insert_with(|| self.clock.now());
             self.replies.answer(&caller, now, |out| encode_outcome(out, &caller, index, &outcome));
         }
     }
@@ -53,7 +60,9 @@ impl StateMachine for KvStateMachine {
     }
 
     fn batch_end(&mut self) {
-        self.batch_started = None;
+        if let Some(started) = self.batch_started.take() {
+            self.last_apply = started;
+        }
         self.replies.flush();
     }
 }

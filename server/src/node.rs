@@ -169,7 +169,7 @@ impl NodeError {
     pub fn is_integrity(&self) -> bool {
         match self {
             NodeError::IdentityDamaged { .. } | NodeError::Foreign { .. } => true,
-            NodeError::Group { error, .. } => error.is_integrity(),
+            NodeError::Group { error, .. } => matches!(error, GroupError::Damaged { .. }),
             NodeError::DataDir { .. }
             | NodeError::Probe(_)
             | NodeError::Listen { .. }
@@ -212,7 +212,9 @@ impl fmt::Display for NodeError {
                 "cannot listen on {address}: {error}; end the process that uses it, or choose \
                  another address in [listen]"
             ),
-            NodeError::Group { group, error } => write!(formatter, "raft group {}: {error}", group.0),
+            NodeError::Group { group, error } => {
+                write!(formatter, "raft group {}: {error}", group.0)
+            }
             NodeError::Boot(error) => error.fmt(formatter),
             NodeError::ShardGone => formatter.write_str("another shard ended first"),
         }

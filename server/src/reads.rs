@@ -1,6 +1,6 @@
 //! Answers to reads, straight from the tree.
 
-use kv_api::{KvNode, KvRequest, KvResult, encode_results};
+use kv_api::{KvRequest, KvResult, encode_results};
 use kv_machine::Machine;
 use wire::{BizCode, Command, RespCode, ResponseHead, Writer, encode_response};
 
@@ -10,12 +10,7 @@ use crate::caller::Caller;
 const ANSWER_BYTES_MAX: usize = 5 << 20;
 
 /// Appends the answer to a get, list or batch get.
-pub fn encode_read(
-    out: &mut Vec<u8>,
-    caller: &Caller,
-    tree: &Machine,
-    request: &KvRequest<'_>,
-) {
+pub fn encode_read(out: &mut Vec<u8>, caller: &Caller, tree: &Machine, request: &KvRequest<'_>) {
     let start = out.len();
     match caller.command {
         Command::DTKV_LIST => encode_list(out, caller, tree, request.key),
@@ -36,8 +31,8 @@ pub fn encode_read(
 
 #[inline]
 fn encode_get(out: &mut Vec<u8>, caller: &Caller, tree: &Machine, key: &[u8]) {
-    let result = KvResult::of_read(tree.get(key).map(KvNode::from));
-    encode(out, caller, result.biz_code, |writer| {
+    let result = KvResult::of_read(tree.get(key));
+    encode(out, caller, result.code, |writer| {
         encode_results(writer, 0, core::iter::once(result));
     });
 }
@@ -47,7 +42,7 @@ fn encode_batch_get(out: &mut Vec<u8>, caller: &Caller, tree: &Machine, request:
         return encode(out, caller, BizCode::InvalidKey, |_| {});
     }
     encode(out, caller, BizCode::Success, |writer| {
-        let read = |key| KvResult::of_read(tree.get(key).map(KvNode::from));
+        let read = |key| KvResult::of_read(tree.get_in_batch(key));
         encode_results(writer, 0, request.keys.iter().map(read));
     });
 }
@@ -56,18 +51,13 @@ fn encode_list(out: &mut Vec<u8>, caller: &Caller, tree: &Machine, key: &[u8]) {
     match tree.list(key) {
         Err(code) => encode(out, caller, code, |_| {}),
         Ok(children) => encode(out, caller, BizCode::Success, |writer| {
-            encode_results(writer, 0, children.map(KvResult::from));
+            encode_results(writer, 0, children.map(|(name, node)| KvResult::of_child(name, node)));
         }),
     }
 }
 
 #[inline]
-fn encode(
-    out: &mut Vec<u8>,
-    caller: &Caller,
-    code: BizCode,
-    body: impl FnOnce(&mut Writer<'_>),
-) {
+fn encode(out: &mut Vec<u8>, caller: &Caller, code: BizCode, body: impl FnOnce(&mut Writer<'_>)) {
     let head = ResponseHead::success(caller.command, caller.seq).with_biz_code(code);
     encode_response(out, &head, body);
 }

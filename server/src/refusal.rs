@@ -15,15 +15,15 @@ use crate::replies::Replies;
 pub fn refuse(replies: &Replies, caller: &Caller, now: Moment, refusal: Refusal) {
     let (code, text) = match refusal {
         Refusal::NotLeader { leader } => return refuse_not_leader(replies, caller, now, leader),
+        Refusal::HandingOver { to } => return refuse_not_leader(replies, caller, now, Some(to)),
         Refusal::OutcomeUnknown => return,
-        Refusal::NotReady => (RespCode::RaftGroupNotInit, "the group is not ready yet"),
         Refusal::Stopping => (RespCode::RaftGroupStopped, "the group is stopping"),
         Refusal::Failed => (RespCode::RaftGroupStopped, "the group has failed; see the node's log"),
         Refusal::FlowControl => {
             (RespCode::FlowControl, "too many requests or bytes wait for the log; try again later")
         }
         Refusal::TooLarge => (RespCode::SysError, "the request is too large for the log"),
-        Refusal::NoSpace => (RespCode::SysError, "no space left for the log on the node's disk"),
+        Refusal::DiskFull => (RespCode::SysError, "no space left for the log on the node's disk"),
     };
     replies.refuse(caller, now, code, text);
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use kv_api::{KvRequest, OperationKind, Owner, Payload, validate};
 use moment::Moment;
-use raft_core::GroupId;
+use raft_core::{GroupId, ReadToken};
 use raft_host::{Group, ReadGate, Refusal};
 use rpc::{Connection, Flow, Handler, TimeBudget};
 use runtime::{Shard, ShardId};
@@ -20,7 +20,7 @@ use crate::mail::{ForeignRequest, Mail, Outbox};
 use crate::reads::encode_read;
 use crate::refusal::refuse;
 use crate::replies::Replies;
-use crate::status::{encode_kv_status, encode_raft_status};
+use crate::status::{GroupView, encode_kv_status, encode_raft_status};
 
 /// Where a group lives.
 pub enum Place {
@@ -127,7 +127,7 @@ impl Requests {
     }
 
     /// Takes a request that came to another shard.
-    pub fn foreign(&self, request: &ForeignRequest, now: Moment) {
+    pub fn foreign(self: &Rc<Self>, request: &ForeignRequest, now: Moment) {
         // The other shard has decoded the same bytes before.
         if let Some(decoded) = decode(request.caller.command, &request.body) {
             self.route(request.caller, request.port, request.process, &decoded, &request.body, now);
@@ -135,7 +135,7 @@ impl Requests {
     }
 
     fn route(
-        &self,
+        self: &Rc<Self>,
         caller: Caller,
         port: PortKind,
         process: ProcessId,
@@ -186,7 +186,7 @@ impl Requests {
     }
 
     fn execute(
-        &self,
+        self: &Rc<Self>,
         caller: Caller,
         process: ProcessId,
         group: &Group<KvStateMachine>,
@@ -233,7 +233,7 @@ impl Requests {
 
     #[inline]
     fn read(
-        &self,
+        self: &Rc<Self>,
         caller: Caller,
         group: &Group<KvStateMachine>,
         request: &KvRequest<'_>,
@@ -242,7 +242,9 @@ impl Requests {
     ) {
         match group.read() {
             ReadGate::Ready => self.read_now(caller, group, request, now),
-            ReadGate::NotReady => self.read_later(caller, group.clone(), body.to_vec()),
+            ReadGate::NotReady(token) => {
+                self.read_later(caller, group.clone(), token, body.to_vec())
+            }
             ReadGate::NotLeader { leader } => {
                 refuse(&self.replies, &caller, now, Refusal::NotLeader { leader });
             }
@@ -263,24 +265,26 @@ impl Requests {
         });
     }
 
-    /// Waits for the group to become ready to read, as long as the caller has time.
-    fn read_later(self: &Rc<Self>, caller: Caller, group: Group<KvStateMachine>, body: Vec<u8>) {
+    /// Waits until the read can be answered, as long as the caller has time.
+    fn read_later(
+        self: &Rc<Self>,
+        caller: Caller,
+        group: Group<KvStateMachine>,
+        token: ReadToken,
+        body: Vec<u8>,
+    ) {
         let requests = self.clone();
         self.shard.fibers().spawn_daemon("waiting read", async move {
             let clock = requests.shard.clock();
             let left = caller.deadline.since(clock.now());
-            let Some(()) = clock.timeout(left, group.ready()).await else {
+            let Some(outcome) = clock.timeout(left, group.ready(token)).await else {
                 // Nobody waits any more.
                 return;
             };
             let Ok(request) = KvRequest::decode(&body) else { return };
-            let now = clock.now();
-            match group.read() {
-                ReadGate::Ready => requests.read_now(caller, &group, &request, now),
-                ReadGate::NotReady => refuse(&requests.replies, &caller, now, Refusal::NotReady),
-                ReadGate::NotLeader { leader } => {
-                    refuse(&requests.replies, &caller, now, Refusal::NotLeader { leader });
-                }
+            match outcome {
+                Ok(()) => requests.read_now(caller, &group, &request, clock.now()),
+                Err(refusal) => refuse(&requests.replies, &caller, clock.now(), refusal),
             }
             requests.replies.flush();
         });
@@ -288,13 +292,17 @@ impl Requests {
 
     /// Answers what is asked about a group.
     fn report(&self, caller: Caller, id: GroupId, group: &Group<KvStateMachine>, now: Moment) {
-        let status = group.status();
+        let status = GroupView {
+            id,
+            status: group.status(),
+            since_last_apply: now.since(group.with_machine(|machine| machine.last_apply())),
+        };
         match caller.command {
             Command::RAFT_QUERY_STATUS => {
-                self.replies.answer(&caller, now, |out| encode_raft_status(out, &caller, id, &status));
+                self.replies.answer(&caller, now, |out| encode_raft_status(out, &caller, &status));
             }
             Command::DTKV_QUERY_STATUS => {
-                self.replies.answer(&caller, now, |out| encode_kv_status(out, &caller, id, &status));
+                self.replies.answer(&caller, now, |out| encode_kv_status(out, &caller, &status));
             }
             _ => self.not_supported(caller, now),
         }

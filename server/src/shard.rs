@@ -85,7 +85,14 @@ impl Core {
         let handler = Rc::new(RequestHandler(requests.clone()));
         let port = |kind| {
             let limits = plan.connection_limits();
-            Port::new(shard.clone(), kind, limits, connections.clone(), handler.clone(), network.clone())
+            Port::new(
+                shard.clone(),
+                kind,
+                limits,
+                connections.clone(),
+                handler.clone(),
+                network.clone(),
+            )
         };
         let ports = [port(PortKind::Service), port(PortKind::Replicate)];
         let mail = FiberGroup::new(&shard, "mail");
@@ -161,8 +168,9 @@ impl Core {
             addresses = Some(self.listen().await?);
         }
         let groups = self.open_groups().await?;
-        for (_, group) in &groups {
-            group.ready().await;
+        for (id, group) in &groups {
+            let serving = group.serving().await;
+            serving.map_err(|error| NodeError::Group { group: *id, error })?;
         }
         tell_all(&self.plan.senders, || Mail::GroupsReady(self.shard.id())).await?;
         self.until(|heard| heard.ready.borrow().len() == self.plan.shards()).await;
@@ -220,6 +228,9 @@ impl Core {
     /// Recovers the groups of this shard, one after the other: each uses the whole disk.
     async fn open_groups(&self) -> Result<Vec<(GroupId, Group<KvStateMachine>)>, NodeError> {
         self.until(|heard| heard.identity.borrow().is_some()).await;
+        let Some(identity) = self.heard.identity.borrow().clone() else {
+            unreachable!("the wait above ends with the identity");
+        };
         let mut opened = Vec::new();
         for config in &self.plan.config.groups {
             if self.plan.shard_of(config) != self.shard.id() {
@@ -229,7 +240,7 @@ impl Core {
             let seed = self.shard.random().next_u64();
             let machine =
                 KvStateMachine::new(seed, self.replies.clone(), self.shard.clock().clone());
-            let options = group_options(&self.plan.config, config);
+            let options = group_options(&self.plan.config, config, &identity, seed);
             let group = Group::open(&self.shard, options, machine).await;
             let group = group.map_err(|error| NodeError::Group { group: id, error })?;
             self.requests.add_group(id, group.clone());
@@ -275,10 +286,8 @@ fn places(plan: &NodePlan, own: ShardId) -> BTreeMap<GroupId, Place> {
 
 /// Waits until one of the groups fails.
 async fn first_failure(groups: Vec<(GroupId, Group<KvStateMachine>)>) -> NodeError {
-    let mut waits: Vec<_> = groups
-        .iter()
-        .map(|(id, group)| (*id, Box::pin(group.failed())))
-        .collect();
+    let mut waits: Vec<_> =
+        groups.iter().map(|(id, group)| (*id, Box::pin(group.failed()))).collect();
     core::future::poll_fn(|context| {
         for (group, wait) in &mut waits {
             if let core::task::Poll::Ready(error) = wait.as_mut().poll(context) {

@@ -2,7 +2,7 @@
 //!
 //! The tree itself lives in `kv-machine`. This crate says how a question and its answer look on the
 //! wire ([`KvRequest`], [`KvResponse`], the watch messages), which keys and numbers are acceptable
-//! before anything is looked up ([`check_key`], [`validate`]), and how a write stands in the log
+//! before anything is looked up ([`check_key`], [`validate()`]), and how a write stands in the log
 //! ([`Payload`]).
 //!
 //! Contract:

@@ -15,8 +15,8 @@
 //! - Replicas may differ in the seed of their hash function and in what is watched, in nothing
 //!   else.
 //!
-//! Memory: a node is one cache line in a chunk, one allocation for key and value, and 5 bytes in a
-//! hash table that is between 7/16 and 7/8 full. Neither chunks nor the parts of the table get so
+//! Memory: a node is one cache line in a chunk, one allocation for key and value, and 8 bytes in a
+//! hash table that is between 3/8 and 3/4 full. Neither chunks nor the parts of the table get so
 //! large that growing can be felt.
 //!
 //! What it deliberately does not do: it keeps no log and no snapshot, and knows no connection.
@@ -44,6 +44,7 @@ mod deadlines;
 mod index;
 mod lifetime;
 mod node;
+mod probing;
 mod slab;
 mod watched;
 

@@ -82,8 +82,7 @@ impl Tree {
         node.update_time_ms = stamp.time_ms;
         self.blob_bytes += node.blob_bytes();
         let id = self.nodes.insert(node);
-        let nodes = &self.nodes;
-        self.index.insert(self.index.hash(new.key), id, |other| nodes[other].key());
+        self.index.insert(self.index.hash(new.key), id);
         if let Some(lifetime) = new.lifetime {
             self.deadlines.insert(&lifetime, id);
         }

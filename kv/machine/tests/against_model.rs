@@ -2,12 +2,14 @@
 
 #![expect(clippy::expect_used, reason = "a test ends at the first surprise")]
 
+mod history;
 mod model;
 
-use kv_api::{ByteStrings, KvNode, KvRequest, NodeFlags, OperationKind, Owner, Payload};
+use history::{Draw, Random, payload};
+use kv_api::{KvNode, KvRequest, NodeFlags};
 use kv_machine::{Machine, MachineOptions, Outcome, Stamp, WatchId};
 use model::{Call, DIRECTORY, Model};
-use wire::{BizCode, Writer};
+use wire::BizCode;
 
 const SEEDS: u64 = 24;
 const OPERATIONS: u64 = 10_000;
@@ -65,21 +67,16 @@ impl Run {
     fn step(&mut self) {
         self.stamp.index += 1 + self.random.below(2);
         self.stamp.time_ms += self.random.below(20);
-        let draw = Draw::new(&mut self.random, &self.model, self.stamp.time_ms);
-        let keys: Vec<&[u8]> = draw.keys.iter().map(Vec::as_slice).collect();
-        let values: Vec<&[u8]> = draw.values.iter().map(Vec::as_slice).collect();
-        let request = KvRequest {
-            key: &draw.key,
-            value: &draw.value,
-            expect_value: &draw.expect,
-            ttl_millis: draw.ttl_millis,
-            keys: ByteStrings::new(&keys),
-            values: ByteStrings::new(&values),
-            ..Default::default()
-        };
-        let payload = payload(draw.kind, draw.owner, &request);
-        let call =
-            Call { stamp: self.stamp, owner: draw.owner, kind: draw.kind, request: &request };
+        let due = self.model.due(self.stamp.time_ms);
+        let due: Vec<_> = due.into_iter().map(|(_, index, key)| (key, index)).collect();
+        let draw = Draw::new(&mut self.random, &due);
+        draw.with_request(|request| self.apply(&draw, request));
+        self.compare_watches();
+    }
+
+    fn apply(&mut self, draw: &Draw, request: &KvRequest<'_>) {
+        let payload = payload(draw.kind, draw.owner, request);
+        let call = Call { stamp: self.stamp, owner: draw.owner, kind: draw.kind, request };
         let expected = self.model.apply(call);
         for machine in &mut self.machines {
             let outcome = machine.apply(self.stamp, &payload);
@@ -100,7 +97,6 @@ impl Run {
         for code in expected.iter().flatten() {
             self.codes_seen |= 1 << code.number();
         }
-        self.compare_watches();
     }
 
     /// A watch is told of a change if and only if something has changed.
@@ -185,115 +181,4 @@ impl Run {
             assert_eq!(machine.due(now_ms).count(), other.due(now_ms).count());
         }
     }
-}
-
-/// One random operation.
-struct Draw {
-    kind: OperationKind,
-    owner: Owner,
-    key: Vec<u8>,
-    value: Vec<u8>,
-    expect: Vec<u8>,
-    ttl_millis: i64,
-    keys: Vec<Vec<u8>>,
-    values: Vec<Vec<u8>>,
-}
-
-impl Draw {
-    fn new(random: &mut Random, model: &Model, now_ms: u64) -> Draw {
-        let kind = OperationKind::ALL[random.below(OperationKind::ALL.len() as u64) as usize];
-        let owner = Owner { high: 1, low: 1 + random.below(3) };
-        let mut draw = Draw {
-            kind,
-            owner,
-            key: random.key(),
-            value: random.value(),
-            expect: random.value(),
-            ttl_millis: random.below(60) as i64 - 1,
-            keys: Vec::new(),
-            values: Vec::new(),
-        };
-        match kind {
-            OperationKind::BatchPut | OperationKind::BatchRemove => {
-                draw.keys = (0..random.below(5)).map(|_| random.key()).collect();
-                if kind == OperationKind::BatchPut && random.below(10) > 0 {
-                    draw.values = draw.keys.iter().map(|_| random.value()).collect();
-                }
-            }
-            OperationKind::TryLock => {
-                draw.value = random.lock_value();
-                draw.ttl_millis = draw.ttl_millis.max(0) / 2;
-            }
-            OperationKind::Expire => draw.expire_something(random, model, now_ms),
-            _ => {}
-        }
-        // Operations inside of a lock would hardly ever be drawn.
-        if random.below(12) == 0 {
-            draw.key = [&draw.key[..], b".", &owner.name()].concat();
-        }
-        draw
-    }
-
-    fn expire_something(&mut self, random: &mut Random, model: &Model, now_ms: u64) {
-        let due = model.due(now_ms);
-        if due.is_empty() {
-            return;
-        }
-        let (_, ttl_index, key) = &due[random.below(due.len() as u64) as usize];
-        self.key = key.clone();
-        self.ttl_millis = (*ttl_index + random.below(8) / 7) as i64;
-    }
-}
-
-/// A small generator of numbers: SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    /// One to four names of three, seldom something that is no key.
-    fn key(&mut self) -> Vec<u8> {
-        match self.below(60) {
-            0 => return Vec::new(),
-            1 => return b".a".to_vec(),
-            2 => return b"a.".to_vec(),
-            3 => return vec![b'k'; 8193],
-            4 => return b"a..b".to_vec(),
-            _ => {}
-        }
-        let names = (0..1 + self.below(4)).map(|_| ["a", "b", "c"][self.below(3) as usize]);
-        names.collect::<Vec<_>>().join(".").into_bytes()
-    }
-
-    /// Seldom empty, seldom too long, and often the same as another.
-    fn value(&mut self) -> Vec<u8> {
-        match self.below(2_000) {
-            0 => vec![7; (1 << 20) + 1],
-            1..200 => Vec::new(),
-            number => vec![b'v'; 1 + number as usize % 3],
-        }
-    }
-
-    fn lock_value(&mut self) -> Vec<u8> {
-        let mut value = (self.below(80) as i64 - 1).to_be_bytes().to_vec();
-        value.extend_from_slice(&self.next().to_le_bytes());
-        value.truncate(if self.below(20) == 0 { 7 } else { 16 });
-        value
-    }
-}
-
-fn payload(kind: OperationKind, owner: Owner, request: &KvRequest<'_>) -> Vec<u8> {
-    let mut body = Vec::new();
-    request.encode(&mut Writer::new(&mut body));
-    let (head, length) = Payload::new(kind, owner, &body).head();
-    [&head[..length], &body].concat()
 }

@@ -96,8 +96,8 @@ impl Connection {
         self.process.set(Some(process));
     }
 
-    /// Appends to what is sent; `append` adds whole frames and only adds. After
-    /// [`close`](Connection::close) it is not called.
+    /// Appends to what is sent; `append` adds whole frames, only adds, and does not touch
+    /// the connection. After [`close`](Connection::close) it is not called.
     #[inline]
     pub fn write(&self, append: impl FnOnce(&mut Vec<u8>)) {
         if !self.closing.get() {
@@ -165,7 +165,7 @@ impl Connection {
     /// Exchanges the written bytes for an empty buffer; what came out counts as waiting until the
     /// next call.
     pub(crate) fn take_out(&self, empty: &mut Vec<u8>) {
-        debug_assert!(empty.is_empty(), "what was sent is not sent again");
+        assert!(empty.is_empty(), "what was sent is not sent again");
         std::mem::swap(&mut *self.out.borrow_mut(), empty);
         self.sending.set(empty.len());
         if self.held.get() && self.has_room() {

@@ -23,9 +23,26 @@ pub struct Connections {
 struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    open: OpenByPort,
     /// Connections after their handshake, in the order of their handshakes.
     introduced: BTreeMap<(PortKind, ProcessId, u64), ConnectionId>,
     handshakes: u64,
+}
+
+/// Connections now. Each port has its own limit, so that clients cannot keep nodes out.
+#[derive(Default)]
+struct OpenByPort {
+    service: usize,
+    replicate: usize,
+}
+
+impl OpenByPort {
+    fn of(&mut self, port: PortKind) -> &mut usize {
+        match port {
+            PortKind::Service => &mut self.service,
+            PortKind::Replicate => &mut self.replicate,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -97,8 +114,8 @@ impl Connections {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        let table = self.table.borrow();
-        table.slots.len() - table.free.len()
+        let open = &self.table.borrow().open;
+        open.service + open.replicate
     }
 
     /// Whether there are none.
@@ -144,12 +161,11 @@ impl Connections {
         peer: SocketAddr,
         limits: &Limits,
     ) -> Option<Rc<Connection>> {
-        if self.len() >= limits.connections_max {
+        let mut table = self.table.borrow_mut();
+        if *table.open.of(port) >= limits.connections_max {
             add(&self.counters.refused, 1);
             return None;
         }
-        add(&self.counters.accepted, 1);
-        let mut table = self.table.borrow_mut();
         let slot = match table.free.pop() {
             Some(slot) => slot,
             None => {
@@ -161,6 +177,8 @@ impl Connections {
         let id = ConnectionId { slot, generation: entry.generation };
         let connection = Connection::new(id, port, peer, limits.out_buffer_bytes);
         entry.occupant = Some(Occupant { connection: Rc::clone(&connection), handshake: None });
+        *table.open.of(port) += 1;
+        add(&self.counters.accepted, 1);
         Some(connection)
     }
 
@@ -189,6 +207,7 @@ impl Connections {
         let Some(occupant) = slot.occupant.take() else { return };
         slot.generation = slot.generation.wrapping_add(1);
         table.free.push(id.slot);
+        *table.open.of(connection.port()) -= 1;
         if let Some(number) = occupant.handshake {
             let key = (connection.port(), connection.process(), number);
             table.introduced.remove(&key);

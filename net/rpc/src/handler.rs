@@ -18,12 +18,8 @@ pub trait Handler: 'static {
     ///
     /// Never the commands ping and handshake. An answer after the deadline is of no use and must
     /// not be written.
-    fn request(
-        &self,
-        connection: &Rc<Connection>,
-        packet: &Packet<'_>,
-        budget: TimeBudget,
-    ) -> Flow;
+    fn request(&self, connection: &Rc<Connection>, packet: &Packet<'_>, budget: TimeBudget)
+    -> Flow;
 
     /// An answer to what [`Connection::push`] has sent, or to nothing at all.
     fn response(&self, connection: &Rc<Connection>, packet: &Packet<'_>) {

@@ -11,7 +11,7 @@ pub struct Limits {
     pub read_buffer_bytes: usize,
     /// Answers waiting to be sent; above it the connection's requests wait unread.
     pub out_buffer_bytes: usize,
-    /// Connections of the shard; further ones are closed as soon as they are accepted.
+    /// Connections of this port on this shard; further ones are closed as soon as they are accepted.
     pub connections_max: usize,
     /// How long a connection may take to introduce itself.
     pub handshake_timeout: Duration,

@@ -29,7 +29,7 @@ impl ReadBuffer {
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         self.begin += count;
-        debug_assert!(self.begin <= self.end, "only received bytes are parsed");
+        assert!(self.begin <= self.end, "only received bytes are parsed");
     }
 
     /// Room for more bytes, at least one, given that the first unparsed packet takes
@@ -43,7 +43,7 @@ impl ReadBuffer {
     /// Notes that the first `count` bytes of the room were received.
     pub(crate) fn received(&mut self, count: usize) {
         self.end += count;
-        debug_assert!(self.end <= self.region().len, "bytes are received into the room");
+        assert!(self.end <= self.region().len, "bytes are received into the room");
     }
 
     /// Bytes of memory in use.
@@ -65,7 +65,7 @@ impl ReadBuffer {
             self.region_mut().move_to_front(begin, end);
         } else {
             // Twice what has arrived: memory cannot be claimed by a length alone.
-            debug_assert!(packet_bytes > unparsed, "a whole packet is parsed before more is read");
+            assert!(packet_bytes > unparsed, "a whole packet is parsed before more is read");
             let mut grown = Region::new(packet_bytes.min(unparsed.saturating_mul(2)));
             grown.fill(self.unparsed());
             self.large = Some(grown);

@@ -1,25 +1,92 @@
 //! `serve` and `dev`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::{env, fs, process};
+use std::{env, fs, io, process, thread};
+
+use runtime::StopHandle;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing::level_filters::LevelFilter;
 
 use super::configuration;
 use super::exit::{Exit, Failure};
-use crate::config::Config;
-use crate::node;
+use crate::config::{Config, Level, Trace, TraceFormat};
+use crate::node::{self, Ready};
 
 /// Runs a node until it is asked to stop.
 pub(super) fn serve(file: &Path) -> Result<(), Failure> {
-    Ok(node::serve(configuration::load(file)?)?)
+    let config = configuration::load(file)?;
+    start_trace(&config.trace);
+    let on_ready = |ready: Ready| {
+        tracing::info!(service = %ready.service, replicate = %ready.replicate, "ready");
+    };
+    Ok(node::serve(config, stop_on_signals()?, on_ready)?)
 }
 
 /// Runs a development node until it is asked to stop.
 pub(super) fn dev(keep: Option<PathBuf>, base_port: u16) -> Result<(), Failure> {
-    let Some(directory) = keep else {
-        let temporary = TemporaryDirectory::create()?;
-        return Ok(node::serve(Config::dev(1, base_port, temporary.path.clone()))?);
+    let temporary = match keep {
+        Some(_) => None,
+        None => Some(TemporaryDirectory::create()?),
     };
-    Ok(node::serve(Config::dev(1, base_port, directory))?)
+    let directory = keep.or_else(|| temporary.as_ref().map(|temporary| temporary.path.clone()));
+    let config = Config::dev(1, base_port, directory.unwrap_or_default());
+    start_trace(&config.trace);
+    Ok(node::serve(config, stop_on_signals()?, introduce)?)
+}
+
+/// Says where a development node is and what to try first.
+fn introduce(ready: Ready) {
+    let service = ready.service;
+    let servers = match service.port() {
+        9332 => String::new(),
+        _ => format!("--servers 1={service} "),
+    };
+    // Nobody may be reading; the node serves all the same.
+    let _ = writeln!(
+        io::stdout(),
+        "ready: clients {service}, replication and administration {}\n\
+         try, in another terminal:\n  \
+         dongting {servers}kv put greeting hello\n  \
+         dongting {servers}kv get greeting\n  \
+         dongting {servers}bench put",
+        ready.replicate
+    );
+}
+
+/// The node's stop handle, which the signals of an orderly end use. A second signal ends at once:
+/// nothing acknowledged is lost by that.
+fn stop_on_signals() -> Result<StopHandle, Failure> {
+    let cannot = |error| Failure::new(Exit::Other, format!("cannot handle signals: {error}"));
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
+    let stop = StopHandle::new();
+    let asked = stop.clone();
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            if asked.is_stopped() {
+                process::exit(128 + signal);
+            }
+            asked.stop();
+        }
+    });
+    Ok(stop)
+}
+
+/// Sends the node's log lines to standard error.
+fn start_trace(trace: &Trace) {
+    let level = match trace.level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    match trace.format {
+        TraceFormat::Text => lines.with_target(false).init(),
+        TraceFormat::Json => lines.json().init(),
+    }
 }
 
 /// A directory of this process alone, removed with everything in it when dropped.

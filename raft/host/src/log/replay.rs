@@ -1,0 +1,211 @@
+//! Reads the log back at start, several large reads ahead of the checks.
+
+use std::collections::VecDeque;
+use std::io;
+
+use runtime::{Buffer, Fiber, FiberGroup, OpenOptions, Shard};
+
+use super::frame::FrameHeader;
+use super::recovery::{Damage, Fed, Recovered, Recovery};
+use super::segment::{BLOCK, SegmentHeader, segment_name, segment_number};
+use super::spares::{Segment, SegmentPlan};
+use crate::error::{GroupError, during};
+
+/// Bytes of one read, and how many of them are under way.
+const READ: usize = 2 << 20;
+const READS: usize = 4;
+
+/// A log that can be written again.
+pub(crate) struct Replayed {
+    pub(crate) recovered: Recovered,
+    /// The segment in which the next frame may begin, and those after it; none for a new log.
+    pub(crate) segments: VecDeque<Segment>,
+    /// Number of the oldest segment, and that of the next one to be made.
+    pub(crate) numbers: (u64, u64),
+}
+
+/// Takes a frame: the state of recovery with it, its header and its records.
+pub(crate) type OnFrame<'a> = &'a mut dyn FnMut(&Recovery, &FrameHeader, &[u8]);
+
+/// Reads all segments in order and gives every intact frame to `on_frame`. Changes nothing on disk
+/// but the names of segments that were never finished.
+pub(crate) async fn replay(
+    shard: &Shard,
+    plan: &SegmentPlan,
+    durable_mark: u64,
+    on_frame: OnFrame<'_>,
+) -> Result<Replayed, GroupError> {
+    let numbers = segment_numbers(shard, plan).await?;
+    let mut replay = Replay {
+        shard,
+        plan,
+        fibers: FiberGroup::new(shard, "replay"),
+        numbers: &numbers,
+        planned: (0, 0),
+        reads: VecDeque::new(),
+        segments: VecDeque::new(),
+        recovery: Recovery::new(plan.identity, durable_mark),
+        carry: Vec::new(),
+    };
+    replay.run(on_frame).await?;
+    let Replay { recovery, mut segments, .. } = replay;
+    let recovered = recovery.finish().map_err(|damage| damaged(plan, damage))?;
+    while let Some(segment) =
+        segments.pop_front_if(|segment| segment.header.number < recovered.end.0)
+    {
+        close(plan, segment).await?;
+    }
+    let first = numbers.first().copied().unwrap_or(1);
+    let next = numbers.last().copied().unwrap_or(0) + 1;
+    Ok(Replayed { recovered, segments, numbers: (first, next) })
+}
+
+struct Replay<'a> {
+    shard: &'a Shard,
+    plan: &'a SegmentPlan,
+    fibers: FiberGroup,
+    numbers: &'a [u64],
+    /// The next read: which of the numbers, at which offset.
+    planned: (usize, u64),
+    reads: VecDeque<Read>,
+    segments: VecDeque<Segment>,
+    recovery: Recovery,
+    /// The beginning of a frame that the next read ends.
+    carry: Vec<u8>,
+}
+
+struct Read {
+    number: u64,
+    offset: u64,
+    file_size: u64,
+    bytes: Fiber<io::Result<Buffer>>,
+}
+
+impl Replay<'_> {
+    async fn run(&mut self, on_frame: OnFrame<'_>) -> Result<(), GroupError> {
+        loop {
+            self.read_ahead().await?;
+            let Some(read) = self.reads.pop_front() else { return Ok(()) };
+            let path = self.path(read.number);
+            let bytes = read.bytes.await.ok_or(GroupError::Stopped)?;
+            let bytes = bytes.map_err(during("read", &path))?;
+            let behind_header = if read.offset == 0 {
+                self.carry.clear();
+                self.begin_segment(read.number, read.file_size, &bytes)?;
+                bytes.get(BLOCK..).unwrap_or_default()
+            } else {
+                &bytes[..]
+            };
+            self.feed(behind_header, on_frame)?;
+            self.shard.pass().await;
+        }
+    }
+
+    /// Keeps the reads going, over the ends of the files.
+    async fn read_ahead(&mut self) -> Result<(), GroupError> {
+        while self.reads.len() < READS
+            && let Some(&number) = self.numbers.get(self.planned.0)
+        {
+            let path = self.path(number);
+            if self.planned.1 == 0 {
+                let options = OpenOptions { write: true, create: false, dsync: true };
+                let file = self.shard.storage().open(&path, options).await;
+                let file = file.map_err(during("open", &path))?;
+                // Replaced by what the file says as soon as it is read.
+                let header = SegmentHeader { number, generation: 0, size: file.len() };
+                self.segments.push_back(Segment { header, file });
+            }
+            let Some(segment) = self.segments.back() else { return Ok(()) };
+            let (file, offset) = (segment.file.clone(), self.planned.1);
+            let file_size = file.len();
+            self.planned.1 += READ as u64;
+            if self.planned.1 >= file_size {
+                self.planned = (self.planned.0 + 1, 0);
+            }
+            let bytes = self.fibers.spawn("read", async move { file.read_at(offset, READ).await });
+            self.reads.push_back(Read { number, offset, file_size, bytes });
+        }
+        Ok(())
+    }
+
+    fn begin_segment(&mut self, number: u64, size: u64, bytes: &[u8]) -> Result<(), GroupError> {
+        let block = bytes.get(..BLOCK).unwrap_or(bytes);
+        let header = self
+            .recovery
+            .begin_segment(number, size, block)
+            .map_err(|damage| damaged(self.plan, damage))?;
+        if let Some(segment) =
+            self.segments.iter_mut().find(|segment| segment.header.number == number)
+        {
+            segment.header = header;
+        }
+        Ok(())
+    }
+
+    /// Takes what one read brought. Only a frame that lies across two reads is copied.
+    fn feed(&mut self, bytes: &[u8], on_frame: OnFrame<'_>) -> Result<(), GroupError> {
+        let mut rest = bytes;
+        loop {
+            let from_carry = !self.carry.is_empty();
+            let source = if from_carry { &self.carry[..] } else { rest };
+            let fed = self.recovery.feed(source).map_err(|damage| damaged(self.plan, damage))?;
+            let consumed = match fed {
+                Fed::Frame { header, records, size } => {
+                    on_frame(&self.recovery, &header, records);
+                    size
+                }
+                Fed::Nothing(size) => size,
+                Fed::More(wanted) => {
+                    let missing = wanted.saturating_sub(self.carry.len());
+                    let (more, behind) =
+                        rest.split_at_checked(missing).unwrap_or((rest, Default::default()));
+                    self.carry.extend_from_slice(more);
+                    rest = behind;
+                    if self.carry.len() < wanted {
+                        return Ok(());
+                    }
+                    continue;
+                }
+            };
+            if from_carry {
+                self.carry.drain(..consumed);
+            } else {
+                rest = rest.get(consumed..).unwrap_or_default();
+            }
+        }
+    }
+
+    fn path(&self, number: u64) -> String {
+        format!("{}/{}", self.plan.dir, segment_name(number))
+    }
+}
+
+/// Numbers of the segments, rising. Files that never got their names are removed.
+async fn segment_numbers(shard: &Shard, plan: &SegmentPlan) -> Result<Vec<u64>, GroupError> {
+    let storage = shard.storage();
+    let names = storage.list(&plan.dir).await.map_err(during("list", &plan.dir))?;
+    let mut numbers = Vec::new();
+    for name in names {
+        if let Some(number) = segment_number(&name) {
+            numbers.push(number);
+        } else if name.strip_suffix(".new").and_then(segment_number).is_some() {
+            let path = format!("{}/{name}", plan.dir);
+            storage.remove_file(&path).await.map_err(during("remove", &path))?;
+        }
+    }
+    Ok(numbers)
+}
+
+async fn close(plan: &SegmentPlan, segment: Segment) -> Result<(), GroupError> {
+    let path = format!("{}/{}", plan.dir, segment_name(segment.header.number));
+    segment.file.close().await.map_err(during("close", &path))
+}
+
+fn damaged(plan: &SegmentPlan, damage: Damage) -> GroupError {
+    GroupError::Damaged {
+        path: format!("{}/{}", plan.dir, segment_name(damage.segment)),
+        offset: damage.offset,
+        index: damage.index,
+        what: damage.kind.to_string(),
+    }
+}

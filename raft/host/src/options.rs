@@ -1,0 +1,91 @@
+//! What a group is opened with.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use raft_core::entry::record_size;
+use raft_core::{Config, RaftOptions};
+
+use crate::error::GroupError;
+use crate::log::frame::frame_size;
+use crate::log::segment::{BLOCK, Identity};
+use crate::ports::Outbox;
+
+/// The settings of one group on one node.
+#[derive(Clone)]
+pub struct GroupOptions {
+    /// Where its files are, below the node's data directory.
+    pub dir: String,
+    /// Whose files they are.
+    pub identity: Identity,
+    /// The settings of consensus.
+    pub raft: RaftOptions,
+    /// The members the group was founded with; memberships in the log go before it.
+    pub founding: Config,
+    /// Which life of the node's disk this is.
+    pub incarnation: u64,
+    /// The links to the other members; a group of one needs none.
+    pub outbox: Option<Rc<dyn Outbox>>,
+    /// Bytes of a segment file.
+    pub segment_bytes: u64,
+    /// Segments kept ready ahead of need.
+    pub spare_segments: usize,
+    /// Bytes of one log write, unless a single entry is larger.
+    pub batch_bytes: usize,
+    /// Bytes of an entry's payload.
+    pub payload_bytes_max: usize,
+    /// Entries accepted and not yet applied.
+    pub pending_max: u64,
+    /// Bytes of such entries.
+    pub pending_bytes_max: u64,
+    /// Bytes of applied entries kept in memory for followers.
+    pub cache_bytes_max: usize,
+    /// How long the log rests before its durable mark is written.
+    pub mark_delay: Duration,
+}
+
+impl GroupOptions {
+    /// Settings with the usual limits.
+    pub fn new(dir: &str, identity: Identity, raft: RaftOptions, founding: Config) -> GroupOptions {
+        GroupOptions {
+            dir: dir.to_owned(),
+            identity,
+            raft,
+            founding,
+            incarnation: 1,
+            outbox: None,
+            segment_bytes: 64 << 20,
+            spare_segments: 2,
+            batch_bytes: 1 << 20,
+            payload_bytes_max: 8 << 20,
+            pending_max: 50_000,
+            pending_bytes_max: 256 << 20,
+            cache_bytes_max: 16 << 20,
+            mark_delay: Duration::from_millis(200),
+        }
+    }
+
+    /// Where the segments are.
+    pub(crate) fn log_dir(&self) -> String {
+        format!("{}/log", self.dir)
+    }
+
+    /// Checks that the limits fit each other.
+    pub(crate) fn check(&self) -> Result<(), GroupError> {
+        let block = BLOCK as u64;
+        if !self.segment_bytes.is_multiple_of(block) || self.segment_bytes > 1 << 31 {
+            return Err(GroupError::Options("segment_bytes is not in whole blocks up to 2 GiB"));
+        }
+        if self.batch_bytes < BLOCK || !self.batch_bytes.is_multiple_of(BLOCK) {
+            return Err(GroupError::Options("batch_bytes is not in whole blocks"));
+        }
+        let largest = frame_size(record_size(self.payload_bytes_max)).max(self.batch_bytes);
+        if self.segment_bytes < block + largest as u64 {
+            return Err(GroupError::Options("the largest entry does not fit into a segment"));
+        }
+        if self.spare_segments == 0 {
+            return Err(GroupError::Options("a group needs at least one spare segment"));
+        }
+        Ok(())
+    }
+}

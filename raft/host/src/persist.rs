@@ -1,0 +1,151 @@
+//! The fiber that makes things durable: the hard state first, then the log, one write at a time.
+
+use std::rc::Rc;
+
+use raft_core::{HardState, Index};
+use runtime::race;
+
+use crate::error::GroupError;
+use crate::group::Shared;
+use crate::hard_state::{HardStateFile, SavedState};
+use crate::log::batch::Frame;
+use crate::log::writer::LogWriter;
+use crate::ports::StateMachine;
+
+/// The files that only this fiber writes.
+pub(crate) struct Persist<M: StateMachine> {
+    group: Rc<Shared<M>>,
+    log: LogWriter,
+    hard_state: HardStateFile,
+    /// Index of the last entry that is durable.
+    durable_index: Index,
+}
+
+/// What to do next.
+enum Work {
+    HardState(HardState),
+    Frame(Frame),
+    /// The next batch needs a new segment first.
+    Roll,
+    Wait,
+    End,
+}
+
+impl<M: StateMachine> Persist<M> {
+    pub(crate) fn new(
+        group: Rc<Shared<M>>,
+        log: LogWriter,
+        hard_state: HardStateFile,
+        durable_index: Index,
+    ) -> Persist<M> {
+        group.core.borrow_mut().room = log.room();
+        Persist { group, log, hard_state, durable_index }
+    }
+
+    /// Runs until the group ends. A failure fails the group; nothing is written after it.
+    pub(crate) async fn run(mut self) {
+        let group = Rc::clone(&self.group);
+        let result = match self.serve().await {
+            Ok(()) if group.failure().is_none() => self.close().await,
+            result => result,
+        };
+        if let Err(error) = result {
+            group.fail(error);
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), GroupError> {
+        loop {
+            self.group.drain(&[]);
+            match self.next_work() {
+                Work::HardState(hard_state) => {
+                    self.store(hard_state).await?;
+                    let now = self.group.shard.clock().now();
+                    let mut core = self.group.core.borrow_mut();
+                    core.raft.hard_state_persisted(hard_state, now);
+                }
+                Work::Frame(frame) => {
+                    self.log.write(&frame).await?;
+                    self.note_durable(&frame);
+                }
+                Work::Roll => {
+                    if self.log.roll().await? {
+                        self.group.core.borrow_mut().room = self.log.room();
+                        self.store(self.hard_state.state().hard_state).await?;
+                    }
+                }
+                Work::Wait => self.wait().await?,
+                Work::End => return Ok(()),
+            }
+        }
+    }
+
+    /// Votes go before entries; a lack of segments stops only the entries.
+    fn next_work(&mut self) -> Work {
+        let mut core = self.group.core.borrow_mut();
+        if self.group.failure().is_some() {
+            return Work::End;
+        }
+        if let Some(hard_state) = core.hard_state_wanted.take() {
+            return Work::HardState(hard_state);
+        }
+        match core.tail.pending_size() {
+            Some(size) if size as u64 <= self.log.room() => {
+                let link = self.log.link(core.apply_to);
+                let Some(frame) = core.tail.seal(self.log.segment(), link) else {
+                    return Work::Wait;
+                };
+                core.room = self.log.room() - frame.size() as u64;
+                Work::Frame(frame)
+            }
+            Some(_) if self.group.spares.ready() > 0 => Work::Roll,
+            _ if self.group.has_ended() => Work::End,
+            _ => Work::Wait,
+        }
+    }
+
+    fn note_durable(&mut self, frame: &Frame) {
+        if let Some(last) = frame.last() {
+            self.durable_index = last.index;
+            self.group.core.borrow_mut().raft.persisted(last.index, last.term);
+        }
+    }
+
+    /// Waits for work. When the log has rested for a while, its durable mark is written, so that
+    /// damage to its last frame can be told from a torn write after the next restart.
+    async fn wait(&mut self) -> Result<(), GroupError> {
+        let group = Rc::clone(&self.group);
+        let lacks_segment = group.core.borrow().tail.pending_size().is_some();
+        let work = async {
+            if lacks_segment {
+                let _ = race(group.write_work.wait(), group.spares.changed()).await;
+            } else {
+                group.write_work.wait().await;
+            }
+        };
+        if self.hard_state.state().durable_sequence == self.log.last_sequence() {
+            work.await;
+        } else if group.shard.clock().timeout(group.options.mark_delay, work).await.is_none() {
+            self.store(self.hard_state.state().hard_state).await?;
+        }
+        Ok(())
+    }
+
+    async fn store(&mut self, hard_state: HardState) -> Result<(), GroupError> {
+        let state = SavedState {
+            hard_state,
+            durable_sequence: self.log.last_sequence(),
+            durable_index: self.durable_index,
+            commit: self.group.core.borrow().apply_to.max(self.hard_state.state().commit),
+            incarnation: self.group.options.incarnation,
+        };
+        self.hard_state.store(state).await
+    }
+
+    async fn close(mut self) -> Result<(), GroupError> {
+        self.store(self.hard_state.state().hard_state).await?;
+        self.log.close().await?;
+        self.hard_state.close().await?;
+        self.group.spares.close().await
+    }
+}

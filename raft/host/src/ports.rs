@@ -1,0 +1,66 @@
+//! What a group is plugged into: the state machine below it, and the links to the other members.
+
+use raft_core::{Index, Message, NodeId};
+
+/// A committed command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry<'a> {
+    /// Its place in the log; rises without reuse.
+    pub index: Index,
+    /// The leader's clock when it was proposed, milliseconds since 1970; never goes back.
+    pub time_ms: u64,
+    /// What was proposed.
+    pub payload: &'a [u8],
+}
+
+/// What a group applies its commands to. All calls come from one fiber at a time, between awaits.
+///
+/// The state after an entry depends on the entries alone, so that every member has the same.
+pub trait StateMachine: 'static {
+    /// Who waits for an answer: whatever it takes to find the connection again.
+    type Caller: 'static;
+
+    /// Applies a committed entry. `caller` is there when the entry was proposed through this
+    /// group's handle and nobody has told the caller anything yet.
+    fn apply(&mut self, entry: Entry<'_>, caller: Option<Self::Caller>);
+
+    /// Tells a caller that was accepted by [`crate::Group::propose`] that it gets no result.
+    fn refuse(&mut self, caller: Self::Caller, refusal: Refusal);
+
+    /// Answers given since the last call may leave now.
+    fn batch_end(&mut self);
+}
+
+/// Why a proposal has no result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Another node leads, or none. Nothing was proposed.
+    NotLeader {
+        /// Who leads, if known.
+        leader: Option<NodeId>,
+    },
+    /// Leadership is being handed over. Nothing was proposed; trying again is safe.
+    HandingOver {
+        /// Who will lead.
+        to: NodeId,
+    },
+    /// Too many entries or bytes wait to be applied. Nothing was proposed.
+    FlowControl,
+    /// The payload is larger than an entry may be. Nothing was proposed.
+    TooLarge,
+    /// There is no space for the log on the disk. Nothing was proposed.
+    DiskFull,
+    /// The group is stopping. Nothing was proposed.
+    Stopping,
+    /// The group has failed. Nothing was proposed.
+    Failed,
+    /// The entry was proposed and may be committed now, later or never.
+    OutcomeUnknown,
+}
+
+/// The links to the other members of the group.
+pub trait Outbox {
+    /// Queues a message for a node, with the records that belong to it. A message that cannot be
+    /// queued is dropped, which consensus survives; order is kept for each node.
+    fn send(&self, to: NodeId, message: Message, records: Vec<u8>);
+}
