@@ -60,9 +60,11 @@ impl File {
         File { path: path.to_owned(), text: text.to_owned(), source }
     }
 
-    /// Whether the file is an integration test, or belongs to one.
+    /// Whether the file belongs to a test, an example or a measurement: it runs on a developer's
+    /// machine alone.
     pub(crate) fn is_test(&self) -> bool {
-        self.path.split('/').any(|part| part == "tests") || self.path.ends_with("/tests.rs")
+        let is_folder = |part: &str| matches!(part, "tests" | "examples" | "benches");
+        self.path.split('/').any(is_folder) || self.path.ends_with("/tests.rs")
     }
 
     /// Name without folders and without `.rs`.

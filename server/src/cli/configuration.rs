@@ -3,7 +3,7 @@
 use std::env;
 use std::path::Path;
 
-use super::arguments::{ConfigVerb, Format};
+use super::arguments::ConfigVerb;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::config::{Config, ConfigError, DEFAULTS};
@@ -28,7 +28,7 @@ pub(super) fn load(file: &Path) -> Result<Config, ConfigError> {
 }
 
 fn show(config: &Config, output: &mut Output) -> Result<(), Failure> {
-    if output.format() == Format::Json {
+    if output.is_json() {
         return output.json(config);
     }
     let text = toml::to_string(config)

@@ -11,6 +11,14 @@ mod run;
 mod configuration;
 mod node;
 
+mod bytes;
+mod connect;
+mod kv;
+mod load;
+mod status;
+
+mod inspect;
+
 pub use arguments::Arguments;
 pub use exit::{Exit, Failure};
 pub use run::run;

@@ -1,6 +1,6 @@
-//! `serve` and `dev`.
+//! `serve` and `dev`: a node in the foreground.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io, process, thread};
 
@@ -8,6 +8,7 @@ use runtime::StopHandle;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::level_filters::LevelFilter;
+use tracing::{info, warn};
 
 use super::configuration;
 use super::exit::{Exit, Failure};
@@ -16,24 +17,32 @@ use crate::node::{self, Ready};
 
 /// Runs a node until it is asked to stop.
 pub(super) fn serve(file: &Path) -> Result<(), Failure> {
-    let config = configuration::load(file)?;
-    start_trace(&config.trace);
-    let on_ready = |ready: Ready| {
-        tracing::info!(service = %ready.service, replicate = %ready.replicate, "ready");
-    };
-    Ok(node::serve(config, stop_on_signals()?, on_ready)?)
+    run(configuration::load(file)?, |_| {})
 }
 
 /// Runs a development node until it is asked to stop.
 pub(super) fn dev(keep: Option<PathBuf>, base_port: u16) -> Result<(), Failure> {
-    let temporary = match keep {
-        Some(_) => None,
-        None => Some(TemporaryDirectory::create()?),
+    let Some(directory) = keep else {
+        let temporary = TemporaryDirectory::create()?;
+        return run(Config::dev(1, base_port, temporary.path.clone()), introduce);
     };
-    let directory = keep.or_else(|| temporary.as_ref().map(|temporary| temporary.path.clone()));
-    let config = Config::dev(1, base_port, directory.unwrap_or_default());
+    run(Config::dev(1, base_port, directory), introduce)
+}
+
+fn run(config: Config, on_ready: fn(Ready)) -> Result<(), Failure> {
     start_trace(&config.trace);
-    Ok(node::serve(config, stop_on_signals()?, introduce)?)
+    let stop = stop_on_signals()?;
+    let id = config.node.id;
+    info!(node = id, data_dir = %config.node.data_dir.display(), "starting");
+    if !config.raft.sync_force {
+        warn!("raft.sync_force is false: a power failure loses acknowledged writes");
+    }
+    node::serve(config, stop, move |ready| {
+        info!(node = id, service = %ready.service, replicate = %ready.replicate, "ready");
+        on_ready(ready);
+    })?;
+    info!(node = id, "stopped");
+    Ok(())
 }
 
 /// Says where a development node is and what to try first.
@@ -62,11 +71,13 @@ fn stop_on_signals() -> Result<StopHandle, Failure> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
     let stop = StopHandle::new();
     let asked = stop.clone();
+    // Not joined: it waits for signals as long as the process lives.
     thread::spawn(move || {
         for signal in signals.forever() {
             if asked.is_stopped() {
                 process::exit(128 + signal);
             }
+            info!("asked to stop");
             asked.stop();
         }
     });
@@ -83,6 +94,7 @@ fn start_trace(trace: &Trace) {
         Level::Trace => LevelFilter::TRACE,
     };
     let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    let lines = lines.with_ansi(io::stderr().is_terminal());
     match trace.format {
         TraceFormat::Text => lines.with_target(false).init(),
         TraceFormat::Json => lines.json().init(),

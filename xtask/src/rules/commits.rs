@@ -3,8 +3,11 @@
 use crate::finding::Finding;
 
 const SUBJECT_MAX: usize = 72;
-/// Verbs that end like other forms, but are none.
-const IMPERATIVES: [&str; 8] = ["bring", "string", "ping", "feed", "need", "seed", "embed", "shed"];
+/// Forms that are often written in place of the imperative. Grammar is left to people beyond these.
+const INFLECTED: [&str; 15] = [
+    "added", "adds", "adding", "fixed", "fixes", "fixing", "removed", "removes", "removing",
+    "changed", "changes", "changing", "updated", "updates", "updating",
+];
 
 pub(crate) fn check(subjects: &[(String, String)]) -> Vec<Finding> {
     let wrong = subjects.iter().filter_map(|(id, subject)| Some((id, problem(subject)?)));
@@ -23,8 +26,7 @@ fn problem(subject: &str) -> Option<&'static str> {
         return Some("subject is not `area: imperative`, as in `raft-core: refuse stale votes`");
     };
     let verb = rest.split([' ', ',']).next().unwrap_or_default();
-    let inflected = verb.ends_with("ing") || verb.ends_with("ed");
-    if inflected && !IMPERATIVES.contains(&verb) {
+    if INFLECTED.contains(&verb) {
         return Some("subject does not begin with an imperative; write `add`, not `added`");
     }
     rest.ends_with('.').then_some("subject ends with a full stop; remove it")
