@@ -20,6 +20,8 @@ pub(crate) struct Core<C> {
     pub(crate) limits: Limits,
     /// To be made durable before anything else is written.
     pub(crate) hard_state_wanted: Option<HardState>,
+    /// Whether a frame is being written.
+    pub(crate) is_writing: bool,
     /// Entries up to here may be applied.
     pub(crate) apply_to: Index,
     /// Time of the newest entry.

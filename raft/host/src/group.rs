@@ -340,7 +340,7 @@ impl<M: StateMachine> Shared<M> {
     /// Whether something accepted can still come to its end on this node alone.
     fn has_accepted_work(&self) -> bool {
         let core = self.core.borrow();
-        core.tail.has_pending() || core.tail.applied() < core.apply_to
+        core.tail.has_pending() || core.is_writing || core.tail.applied() < core.apply_to
     }
 
     fn refuse_behind(&self, index: raft_core::Index, refusal: Refusal) {

@@ -147,6 +147,7 @@ async fn start<M: StateMachine>(
         limits: Limits::of(&options),
         proposals: Proposals::new(),
         hard_state_wanted: None,
+        is_writing: false,
         apply_to: applied,
         time_ms: recovered.time_ms,
         room: 0,

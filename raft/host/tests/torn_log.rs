@@ -1,6 +1,8 @@
 //! Every cut and every flipped bit of a small log: never a panic, never wrong bytes, and nothing
 //! that was acknowledged is lost in silence.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 use raft_core::entry::{Record, RecordHead, record_size, write_record};
 use raft_core::{EntryKind, GroupId, Index, Term};
 use raft_host::log::frame::{Digest, FRAME_HEADER, FrameHeader, frame_size};

@@ -327,11 +327,10 @@ impl Recovery {
                 Ok(Next::Frame(Link { header, checksum, verified }))
             }
             Ok(_) => Err(self.contradiction(segment, place)),
-            Err(BadRecord { fault: BadRecordFault::Record(fault), .. })
-                if matches!(fault, RecordFault::Kind(_) | RecordFault::Version(_)) =>
-            {
-                Err(self.newer(segment, place))
-            }
+            Err(BadRecord {
+                fault: BadRecordFault::Record(RecordFault::Kind(_) | RecordFault::Version(_)),
+                ..
+            }) => Err(self.newer(segment, place)),
             Err(bad) => Ok(stop(StopFault::Record(bad), Some(header.last()))),
         }
     }
