@@ -26,6 +26,8 @@ pub(crate) struct Core<C> {
     pub(crate) apply_to: Index,
     /// Time of the newest entry.
     pub(crate) time_ms: u64,
+    /// Number of the oldest segment of the log.
+    pub(crate) oldest_segment: u64,
     /// Bytes left in the segment that is being written.
     pub(crate) room: u64,
     /// Reads that were answered, by token.

@@ -444,6 +444,19 @@ fn a_truncating_frame_voids_what_it_says() {
 }
 
 #[test]
+fn a_log_can_begin_anew_behind_a_snapshot() {
+    let mut log = Log::new();
+    log.append(1, &[b"a", b"b", b"c"]);
+    let end = log.frames[0].offset + log.frames[0].size;
+    log.append_at(0, end, 100, 5, &[b"z"], true);
+    let recovered = log.recover(2).unwrap().0;
+    assert_eq!(recovered.image.first(), Some(Index(100)));
+    assert_eq!(recovered.image.last().index, Index(100));
+    assert_eq!(recovered.image.frame_of(Index(2)), None);
+    assert_eq!(recovered.image.runs().len(), 1);
+}
+
+#[test]
 fn what_a_newer_version_wrote_is_never_cut() {
     let mut log = small_log();
     let frame = log.frames[4].clone();

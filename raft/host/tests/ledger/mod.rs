@@ -20,6 +20,8 @@ pub(crate) struct Book {
     /// Applied by the end of recovery.
     pub(crate) recovered: Vec<(u64, u64)>,
     pub(crate) opened: u64,
+    /// The newest term in which this node served.
+    pub(crate) term: u32,
     pub(crate) failure: Option<GroupError>,
 }
 
@@ -119,6 +121,9 @@ pub(crate) async fn live(
         book.opened += 1;
         book.recovered = book.applied.clone();
         check_recovered(&book);
+        let term = group.status().raft.term.0;
+        assert!(term > book.term, "a node that has led in a term never leads in it again");
+        book.term = term;
     }
     for round in 0..proposals {
         for _ in 0..[1, 1, 5, 2, 30, 1, 12][round as usize % 7] {
@@ -146,6 +151,7 @@ pub(crate) async fn live(
 
 #[derive(Debug)]
 pub(crate) enum LifeError {
+    #[expect(dead_code, reason = "shown when a test fails")]
     Boot(BootError),
     Group(GroupError),
 }
