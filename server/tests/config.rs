@@ -75,9 +75,9 @@ fn what_is_left_out_follows_from_the_rest() {
 
 #[test]
 fn a_development_node_is_a_cluster_of_its_own() {
-    let config = Config::dev(1, 9331, "somewhere".into());
+    let config = Config::dev(1, 9330, "somewhere".into());
     assert_eq!(config.listen, Config::default().listen);
-    let third = Config::dev(3, 9331, "somewhere".into());
+    let third = Config::dev(3, 9330, "somewhere".into());
     assert_eq!(third.listen.service.port(), 9352);
     assert_eq!((third.nodes.len(), third.groups[0].members.clone()), (1, vec![3]));
     for config in [config, third] {

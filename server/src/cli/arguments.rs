@@ -88,9 +88,9 @@ pub(super) enum Verb {
         /// Keep the data in this directory; without it, it is temporary and removed at the end.
         #[arg(long, value_name = "DIR")]
         keep: Option<PathBuf>,
-        /// Port for nodes and administration; clients use the next one.
-        #[arg(long, value_name = "PORT", default_value_t = 9331,
-              value_parser = clap::value_parser!(u16).range(1..=65534))]
+        /// First of three ports in a row: the next one is for nodes, the one after it for clients.
+        #[arg(long, value_name = "PORT", default_value_t = 9330,
+              value_parser = clap::value_parser!(u16).range(1..=65533))]
         base_port: u16,
     },
     /// Read and change keys.

@@ -42,8 +42,8 @@ impl Config {
 
     /// The configuration of a development node that is a cluster of its own.
     ///
-    /// The first node has its replicate port at `base_port` and its service port one above; each
-    /// further node is ten ports higher.
+    /// The first node keeps `base_port` itself free for administration, has its replicate port one
+    /// above and its service port two above; each further node is ten ports higher.
     pub fn dev(node: u32, base_port: u16, data_dir: PathBuf) -> Config {
         let offset = node.saturating_sub(1).saturating_mul(DEV_PORT_STRIDE);
         let port = |add: u32| {
@@ -52,7 +52,7 @@ impl Config {
         };
         let sections = Sections {
             node: Node { id: node, cluster: "dev".to_owned(), data_dir, ..Node::default() },
-            listen: Listen { service: port(1), replicate: port(0) },
+            listen: Listen { service: port(2), replicate: port(1) },
             ..Sections::default()
         };
         sections.complete()
