@@ -1,7 +1,7 @@
 //! From options to a report.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use client::blocking::Client;
 
@@ -19,7 +19,7 @@ pub fn run(options: &Options, each: &mut dyn FnMut(&Second)) -> Result<Report, B
         workers.push(Worker::new(options, index)?);
     }
     let (total, elapsed) = std::thread::scope(|scope| {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(options.threads * WINDOWS_WAITING);
         let threads: Vec<_> = workers
             .into_iter()
             .map(|worker| {
@@ -45,6 +45,9 @@ pub fn run(options: &Options, each: &mut dyn FnMut(&Second)) -> Result<Report, B
     let seconds = elapsed.saturating_sub(options.warm_up).min(options.duration);
     Ok(total.to_report(options, seconds.as_secs_f64()))
 }
+
+/// Seconds that a thread may be ahead of whoever is told of them.
+const WINDOWS_WAITING: usize = 8;
 
 fn prepare(options: &Options) -> Result<(), BenchError> {
     let mut client = Client::new(options.client_of(1, 1)).map_err(BenchError::Client)?;

@@ -16,7 +16,7 @@ use std::io;
 use runtime::{BLOCK, OpenOptions, Shard};
 
 /// Name of the file below the data directory.
-const FILE: &str = "identity";
+pub(crate) const FILE: &str = "identity";
 const MAGIC: &[u8; 8] = b"DTIDENT1";
 const CRC_AT: usize = 8;
 const BODY_AT: usize = 12;
@@ -123,7 +123,7 @@ fn encode(identity: &Identity, block: &mut [u8]) {
     block[CRC_AT..BODY_AT].copy_from_slice(&crc.to_le_bytes());
 }
 
-fn decode(block: &[u8]) -> Option<Identity> {
+pub(crate) fn decode(block: &[u8]) -> Option<Identity> {
     let crc = u32::from_le_bytes(block.get(CRC_AT..BODY_AT)?.try_into().ok()?);
     if block.get(..8)? != MAGIC || crc32fast::hash(block.get(BODY_AT..)?) != crc {
         return None;

@@ -50,7 +50,7 @@ impl Core {
     /// A ready link to the leader; each in turn when there are several.
     #[inline]
     pub(crate) fn leader_link(&mut self) -> Option<usize> {
-        let server = self.route.leader?;
+        let server = self.route.trusted_leader()?;
         let lanes = self.options.connections_per_server;
         let first = server * lanes;
         if lanes == 1 {

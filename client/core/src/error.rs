@@ -48,7 +48,7 @@ pub enum Reason {
     ClientFull,
     /// No server that could have helped is connected.
     NoConnection,
-    /// No server knew the leader until the time was over.
+    /// No leader that answers was found until the time was over.
     NoLeader,
     /// The answer did not come in time.
     Timeout,
@@ -122,7 +122,7 @@ impl fmt::Display for Reason {
         match self {
             Reason::ClientFull => formatter.write_str("too many operations in flight"),
             Reason::NoConnection => formatter.write_str("not connected"),
-            Reason::NoLeader => formatter.write_str("no server knows the leader"),
+            Reason::NoLeader => formatter.write_str("no leader was found"),
             Reason::Timeout => formatter.write_str("no answer in time"),
             Reason::Disconnected => formatter.write_str("the connection broke"),
             Reason::Server(error) => error.fmt(formatter),

@@ -101,6 +101,7 @@ impl Core {
         }
         if self.route.suspected {
             self.route.trust(self.links[link].server);
+            self.changed = true;
         }
         let response = Response { biz_code: packet.biz_code, body: packet.body_bytes() };
         self.calls.finish(slot, Ok(response), now);

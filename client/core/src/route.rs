@@ -7,7 +7,8 @@ pub(crate) struct Route {
     /// The term in which a server named that leader; it orders contradicting answers, and counts
     /// only as long as the leader does, so that a cluster set up anew is found.
     pub(crate) term: i32,
-    /// The leader does not behave: the others are asked, it is used in the meantime.
+    /// The leader does not behave: nothing is sent to it until it says that it still is the leader,
+    /// or another one is found. What waits instead can safely be repeated.
     pub(crate) suspected: bool,
     /// Which of the leader's links is next.
     pub(crate) turn: usize,
@@ -35,8 +36,13 @@ impl Route {
     }
 
     /// `server` behaves like a leader.
-    #[inline]
     pub(crate) fn trust(&mut self, server: usize) {
         self.suspected &= self.leader != Some(server);
+    }
+
+    /// Where to send.
+    #[inline]
+    pub(crate) fn trusted_leader(&self) -> Option<usize> {
+        if self.suspected { None } else { self.leader }
     }
 }

@@ -15,7 +15,7 @@ use crate::sequence::Waiting;
 impl Core {
     /// Whether somebody needs the leader and it is unknown or does not behave.
     pub(crate) fn is_searching(&self) -> bool {
-        self.route.suspected || self.route.leader.is_none() && !self.waiting.is_empty()
+        self.route.trusted_leader().is_none() && !self.waiting.is_empty()
     }
 
     /// Asks every server that is connected and has not been asked lately.

@@ -124,12 +124,8 @@ impl World {
             ["abandon", request] => {
                 self.core.abandon(self.requests[number(request) as usize].0);
             }
-            ["up", links @ ..] => links.iter().for_each(|name| {
-                self.core.link_up(link(name), self.now);
-            }),
-            ["down", links @ ..] => links.iter().for_each(|name| {
-                self.core.link_down(link(name), self.now);
-            }),
+            ["up", links @ ..] => self.each_link(links, Core::link_up),
+            ["down", links @ ..] => self.each_link(links, Core::link_down),
             ["wait", ms] => self.wait(Duration::from_millis(number(ms) as u64)),
             ["leader"] => writeln!(self.trace, "{:?}", self.core.leader()).expect("a string"),
             ["greet", links @ ..] => links.iter().for_each(|name| {
@@ -176,6 +172,12 @@ impl World {
                 self.core.received(link(name), &bytes, self.now);
             }
             _ => panic!("unknown command {words:?}"),
+        }
+    }
+
+    fn each_link(&mut self, names: &[&str], change: fn(&mut Core, LinkId, Moment)) {
+        for name in names {
+            change(&mut self.core, link(name), self.now);
         }
     }
 

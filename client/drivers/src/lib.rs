@@ -1,7 +1,8 @@
 //! Clients over real connections: thin loops around [`client_core`], which has all the rules.
 //!
 //! [`blocking::Client`] makes one call after the other, [`blocking::Pipeline`] keeps many in
-//! flight; both belong to one thread.
+//! flight; both belong to one thread. With the feature `runtime` there is also `fiber::Client`,
+//! for fibers, real or simulated.
 //!
 //! ```no_run
 //! use client::blocking::Client;
@@ -19,6 +20,8 @@
 //! that the core does not repeat.
 
 pub mod blocking;
+#[cfg(feature = "runtime")]
+pub mod fiber;
 mod process_id;
 
 pub use client_core::{

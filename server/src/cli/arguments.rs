@@ -195,24 +195,55 @@ pub(super) enum ConfigVerb {
 
 #[derive(Subcommand, Debug)]
 pub(super) enum InspectVerb {
-    /// List the records of a group's log.
+    /// List the entries of the group's log; with -o json one object a line.
     Log {
-        /// A log file, or a directory of log files.
-        path: PathBuf,
+        /// The data directory of a stopped node.
+        data_dir: PathBuf,
+        #[command(flatten)]
+        range: RecordRange,
     },
-    /// Show term, vote and commit index as stored.
+    /// Show term, vote and what is known to be durable and committed.
     HardState {
-        /// The file.
-        path: PathBuf,
+        /// The data directory of a stopped node.
+        data_dir: PathBuf,
     },
+}
+
+/// Which entries of a log are listed; all are checked.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct RecordRange {
+    /// Index of the first entry to list.
+    #[arg(long, value_name = "INDEX", default_value_t = 1)]
+    pub(super) from: u64,
+    /// Most entries to list.
+    #[arg(long, value_name = "N")]
+    pub(super) limit: Option<u64>,
 }
 
 #[derive(Subcommand, Debug)]
 pub(super) enum BenchVerb {
     /// Write random keys.
-    Put(LoadArguments),
+    Put {
+        #[command(flatten)]
+        load: LoadArguments,
+        /// Write down every acknowledged put, for `bench verify`.
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
+    },
     /// Read random keys.
-    Get(LoadArguments),
+    Get {
+        #[command(flatten)]
+        load: LoadArguments,
+    },
+    /// Check that the server still has every put that a record says was acknowledged (exit code 9
+    /// if not).
+    Verify {
+        /// The file that `bench put --record` wrote.
+        record: PathBuf,
+        /// The directory that the puts went to.
+        #[arg(long, value_name = "KEY", default_value = "benchmark")]
+        directory: String,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -221,6 +252,14 @@ pub(super) struct LoadArguments {
     #[arg(long, value_name = "N", default_value_t = 2000,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) in_flight: u32,
+    /// Connections to each server.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) connections: u32,
+    /// Threads, which share requests and connections.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) threads: u32,
     /// Number of different keys.
     #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -229,6 +268,12 @@ pub(super) struct LoadArguments {
     #[arg(long, value_name = "BYTES", default_value_t = 256,
           value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub(super) value_bytes: u32,
+    /// The directory of the keys, which is made first.
+    #[arg(long, value_name = "KEY", default_value = "benchmark")]
+    pub(super) directory: String,
+    /// The same seed gives the same order of keys.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
     /// How long to measure.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
     pub(super) duration: Duration,

@@ -14,7 +14,10 @@ mod node;
 mod bytes;
 mod connect;
 mod kv;
+mod load;
 mod status;
+
+mod inspect;
 
 pub use arguments::Arguments;
 pub use exit::{Exit, Failure};

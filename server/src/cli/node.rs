@@ -1,70 +1,91 @@
 //! `serve` and `dev`: a node in the foreground.
 
-use std::io::{self, IsTerminal};
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::{env, fs, process, thread};
+use std::{env, fs, io, process, thread};
 
 use runtime::StopHandle;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tracing::level_filters::LevelFilter;
 use tracing::{info, warn};
-use tracing_subscriber::filter::LevelFilter;
 
 use super::configuration;
 use super::exit::{Exit, Failure};
 use crate::config::{Config, Level, Trace, TraceFormat};
-use crate::node;
+use crate::node::{self, Ready};
 
 /// Runs a node until it is asked to stop.
 pub(super) fn serve(file: &Path) -> Result<(), Failure> {
-    run(configuration::load(file)?)
+    run(configuration::load(file)?, |_| {})
 }
 
 /// Runs a development node until it is asked to stop.
 pub(super) fn dev(keep: Option<PathBuf>, base_port: u16) -> Result<(), Failure> {
     let Some(directory) = keep else {
         let temporary = TemporaryDirectory::create()?;
-        return run(Config::dev(1, base_port, temporary.path.clone()));
+        return run(Config::dev(1, base_port, temporary.path.clone()), introduce);
     };
-    run(Config::dev(1, base_port, directory))
+    run(Config::dev(1, base_port, directory), introduce)
 }
 
-fn run(config: Config) -> Result<(), Failure> {
-    start_tracing(&config.trace);
-    let stop = StopHandle::new();
-    stop_on_signals(stop.clone())?;
-    let (id, data_dir) = (config.node.id, config.node.data_dir.clone());
-    info!(node = id, data_dir = %data_dir.display(), "starting");
+fn run(config: Config, on_ready: fn(Ready)) -> Result<(), Failure> {
+    start_trace(&config.trace);
+    let stop = stop_on_signals()?;
+    let id = config.node.id;
+    info!(node = id, data_dir = %config.node.data_dir.display(), "starting");
     if !config.raft.sync_force {
         warn!("raft.sync_force is false: a power failure loses acknowledged writes");
     }
     node::serve(config, stop, move |ready| {
-        let (service, replicate) = (ready.service, ready.replicate);
-        info!(node = id, %service, %replicate, "ready");
+        info!(node = id, service = %ready.service, replicate = %ready.replicate, "ready");
+        on_ready(ready);
     })?;
     info!(node = id, "stopped");
     Ok(())
 }
 
-/// Lets SIGINT and SIGTERM stop the node; a second one ends the process at once.
-fn stop_on_signals(stop: StopHandle) -> Result<(), Failure> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let wait = move || {
-        for _ in signals.forever() {
-            if stop.is_stopped() {
-                warn!("asked to stop for the second time: ending without waiting");
-                process::exit(Exit::Other as i32);
-            }
-            info!("asked to stop");
-            stop.stop();
-        }
+/// Says where a development node is and what to try first.
+fn introduce(ready: Ready) {
+    let service = ready.service;
+    let servers = match service.port() {
+        9332 => String::new(),
+        _ => format!("--servers 1={service} "),
     };
-    // Not joined: it waits for signals as long as the process lives.
-    thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
-    Ok(())
+    // Nobody may be reading; the node serves all the same.
+    let _ = writeln!(
+        io::stdout(),
+        "ready: clients {service}, replication and administration {}\n\
+         try, in another terminal:\n  \
+         dongting {servers}kv put greeting hello\n  \
+         dongting {servers}kv get greeting\n  \
+         dongting {servers}bench put",
+        ready.replicate
+    );
 }
 
-fn start_tracing(trace: &Trace) {
+/// The node's stop handle, which the signals of an orderly end use. A second signal ends at once:
+/// nothing acknowledged is lost by that.
+fn stop_on_signals() -> Result<StopHandle, Failure> {
+    let cannot = |error| Failure::new(Exit::Other, format!("cannot handle signals: {error}"));
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
+    let stop = StopHandle::new();
+    let asked = stop.clone();
+    // Not joined: it waits for signals as long as the process lives.
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            if asked.is_stopped() {
+                process::exit(128 + signal);
+            }
+            info!("asked to stop");
+            asked.stop();
+        }
+    });
+    Ok(stop)
+}
+
+/// Sends the node's log lines to standard error.
+fn start_trace(trace: &Trace) {
     let level = match trace.level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
@@ -73,8 +94,9 @@ fn start_tracing(trace: &Trace) {
         Level::Trace => LevelFilter::TRACE,
     };
     let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    let lines = lines.with_ansi(io::stderr().is_terminal());
     match trace.format {
-        TraceFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),
+        TraceFormat::Text => lines.with_target(false).init(),
         TraceFormat::Json => lines.json().init(),
     }
 }

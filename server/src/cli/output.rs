@@ -1,6 +1,6 @@
 //! Standard output: raw bytes, aligned tables, JSON.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
@@ -10,13 +10,13 @@ use super::exit::Failure;
 /// What a verb prints to.
 pub(super) struct Output {
     format: Format,
-    sink: Box<dyn Write>,
+    sink: BufWriter<io::Stdout>,
 }
 
 impl Output {
     /// Standard output in this format.
     pub(super) fn new(format: Format) -> Output {
-        Output { format, sink: Box::new(io::stdout()) }
+        Output { format, sink: BufWriter::new(io::stdout()) }
     }
 
     /// Whether the user asked for JSON.
@@ -26,7 +26,12 @@ impl Output {
 
     /// Prints bytes as they are.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        Ok(self.sink.write_all(bytes).and_then(|()| self.sink.flush())?)
+        Ok(self.sink.write_all(bytes)?)
+    }
+
+    /// Hands everything over to the system; a verb's last act.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.sink.flush()?)
     }
 
     /// Prints a line of text.

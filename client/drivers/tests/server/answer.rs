@@ -38,7 +38,8 @@ impl Tree {
                 Manner::PointToNode2 => 2,
                 _ => self.node,
             },
-            term: 1,
+            // The higher node has been elected later.
+            term: self.node,
             ..QueryStatusResp::default()
         };
         match (packet.command, self.manner) {
