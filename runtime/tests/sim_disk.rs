@@ -153,8 +153,10 @@ fn a_write_in_flight_is_torn_by_either_crash() {
                 }
             }));
             world.run_for(Duration::from_millis(50)).unwrap();
+            let disk = world.disk(NODE);
+            assert_eq!(world.run_until(|_| disk.writes_in_flight() > 0, MINUTE), Ok(true));
             world.crash(NODE, kind);
-            let bytes = world.disk(NODE).read("file").unwrap();
+            let bytes = disk.read("file").unwrap();
             let twos = bytes.chunks(512).filter(|sector| sector[0] == 2).count();
             seen.insert(twos);
         }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use runtime::sim::{CrashKind, Ending, FailureCause, FiberOrder, NodeKey, World, WorldOptions};
+use runtime::sim::{
+    CrashKind, Ending, FailureCause, FiberOrder, NodeKey, What, World, WorldOptions,
+};
 use runtime::{BootError, Moment, Shard, ShardId, mailbox};
 
 const NODE: NodeKey = NodeKey(1);
@@ -328,4 +330,26 @@ fn fibers_of_a_shard_run_in_turn_unless_the_seed_may_choose() {
     };
     assert_eq!(orders(FiberOrder::Fifo), [vec![0, 1, 2]].into());
     assert_eq!(orders(FiberOrder::Seeded).len(), 6);
+}
+
+#[test]
+fn an_observer_sees_who_runs_and_changes_nothing() {
+    let hash = |is_observed: bool| {
+        let world = world(1);
+        let lines = Rc::new(RefCell::new(Vec::new()));
+        if is_observed {
+            let lines = Rc::clone(&lines);
+            world.observe(move |happening| lines.borrow_mut().push(happening.what));
+        }
+        let run = world.start::<BootError, _, _>(NODE, 1, |shard: Shard| async move {
+            shard.clock().sleep(SECOND).await;
+            Ok(())
+        });
+        assert_eq!(world.run_until(|_| run.has_ended(), MINUTE), Ok(true));
+        let main = What::Poll { node: NODE, shard: ShardId(0), fiber: "main" };
+        let expected = [What::Start(NODE), main, What::Timer(NODE), main, What::End(NODE)];
+        assert_eq!(*lines.borrow(), if is_observed { &expected[..] } else { &[] });
+        world.trace_hash()
+    };
+    assert_eq!(hash(true), hash(false));
 }

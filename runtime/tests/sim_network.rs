@@ -1,4 +1,5 @@
 //! The simulated network, as programs see it.
+#![expect(clippy::unwrap_used, reason = "a panic of a program fails its test")]
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};

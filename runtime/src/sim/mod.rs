@@ -39,6 +39,7 @@ mod clock;
 mod disk;
 mod events;
 mod failure;
+mod happening;
 mod kernel;
 mod latency;
 mod network;
@@ -59,6 +60,7 @@ pub use disk::{
 };
 pub(crate) use disk::{SimFile, SimStorage};
 pub use failure::{Failure, FailureCause};
+pub use happening::{Happening, What};
 pub use latency::Latency;
 pub use network::{LinkOptions, NetworkHandle, NetworkOptions};
 pub(crate) use network::{

@@ -28,6 +28,17 @@ impl Fabric {
         }
     }
 
+    /// The nodes that an event is about: from where, to where.
+    pub(crate) fn way_of(&self, event: NetworkEvent) -> Option<(NodeKey, NodeKey)> {
+        let (connection, from) = match event {
+            NetworkEvent::Deliver { connection, from }
+            | NetworkEvent::GiveUp { connection, from, .. } => (connection, from),
+            NetworkEvent::Call { connection, .. } => (connection, Side::Caller),
+            NetworkEvent::Answer { connection, .. } => (connection, Side::Callee),
+        };
+        Some(self.connections.get(connection)?.way(from))
+    }
+
     /// An attempt to connect reaches the callee, or does not.
     fn call(&mut self, kernel: &Kernel, key: Key, attempt: u32) {
         let Some(connection) = self.connections.get(key) else { return };

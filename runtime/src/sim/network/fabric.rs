@@ -353,8 +353,7 @@ impl Fabric {
                     *byte ^= 1 << (bit % 8);
                 }
             }
-            if options.bandwidth > 0 {
-                let nanos = len as u64 * 1_000_000_000 / options.bandwidth;
+            if let Some(nanos) = (len as u64 * 1_000_000_000).checked_div(options.bandwidth) {
                 pipe.busy_until = pipe.busy_until.max(now).after_nanos(nanos);
                 delay += pipe.busy_until.since(now);
             }
