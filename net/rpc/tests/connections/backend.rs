@@ -1,27 +1,61 @@
 //! Where the tests run.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rpc::Limits;
-use runtime::{BootError, BootPlan, ShardPlacement, StopHandle, boot};
+use runtime::sim::{FiberOrder, NodeKey, World, WorldOptions};
+use runtime::{BootError, BootPlan, Shard, ShardPlacement, StopHandle, boot};
 
 use crate::serving::{Server, serve_and};
 
-/// Runs `program` beside a server, on one shard.
+/// Runs `program` beside a server in simulated worlds, each with its own delays and read sizes.
 pub(crate) fn run<F>(limits: Limits, program: F)
+where
+    F: AsyncFn(Rc<Server>) + Clone + Send + Sync + 'static,
+{
+    for seed in 0..SEEDS {
+        let world = World::new(WorldOptions {
+            fiber_order: if seed % 2 == 0 { FiberOrder::Fifo } else { FiberOrder::Seeded },
+            ..WorldOptions::new(seed)
+        });
+        let run = world.start(NodeKey(1), 1, main(limits.clone(), program.clone()));
+        match world.run_until(|_| run.has_ended(), Duration::from_secs(600)) {
+            Ok(true) => {}
+            Ok(false) => panic!("seed {seed}: the program did not end"),
+            Err(failure) => panic!("seed {seed}: {failure}"),
+        }
+    }
+}
+
+const SEEDS: u64 = 4;
+
+/// Runs `program` in simulated worlds and on a real core with real sockets.
+pub(crate) fn run_on_both<F>(limits: Limits, program: F)
 where
     F: AsyncFn(Rc<Server>) + Clone + Send + Sync + 'static,
 {
     let directory = tempfile::tempdir().expect("a directory");
     let plan = BootPlan::new(ShardPlacement::Count(1), directory.path().to_owned());
-    let result: Result<(), BootError> = boot(plan, StopHandle::new(), move |shard| {
+    if let Err(error) = boot(plan, StopHandle::new(), main(limits.clone(), program.clone())) {
+        panic!("{error}");
+    }
+    run(limits, program);
+}
+
+type Life = Pin<Box<dyn Future<Output = Result<(), BootError>>>>;
+
+/// One shard's program.
+fn main<F>(limits: Limits, program: F) -> impl Fn(Shard) -> Life + Clone + Send + Sync
+where
+    F: AsyncFn(Rc<Server>) + Clone + Send + Sync + 'static,
+{
+    move |shard| {
         let (limits, program) = (limits.clone(), program.clone());
-        async move {
+        Box::pin(async move {
             serve_and(shard, limits, program).await;
             Ok(())
-        }
-    });
-    if let Err(error) = result {
-        panic!("{error}");
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rpc::Limits;
 use wire::{Command, PortKind};
 
-use crate::backend::run;
+use crate::backend::{run, run_on_both};
 use crate::serving::{PROCESS, handshake, request};
 
 #[test]
@@ -32,7 +32,7 @@ fn one_byte_at_a_time() {
 
 #[test]
 fn requests_behind_the_handshake_are_answered() {
-    run(Limits::default(), async |server| {
+    run_on_both(Limits::default(), async |server| {
         let mut client = server.connect(PortKind::Service).await;
         let mut bytes = handshake(PROCESS);
         for seq in 2_i32..2_000 {
@@ -67,7 +67,7 @@ fn lengths_out_of_range_close() {
 #[test]
 fn a_packet_longer_than_the_read_buffer() {
     let limits = Limits { read_buffer_bytes: 4096, packet_bytes_max: 1 << 20, ..Limits::default() };
-    run(limits, async |server| {
+    run_on_both(limits, async |server| {
         let mut client = server.usual().await;
         for length in [4000, 4096, 5000, 8192, 100, 1_000_000, 0, 300_000] {
             client.ping(&vec![length as u8; length]).await;
@@ -100,7 +100,7 @@ fn half_a_packet_delays_nobody_else() {
 
 #[test]
 fn garbage_closes_its_own_connection() {
-    run(Limits::default(), async |server| {
+    run_on_both(Limits::default(), async |server| {
         let mut good = server.usual().await;
         let frames: [&[u8]; 9] = [
             b"",

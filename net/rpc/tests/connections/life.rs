@@ -5,12 +5,12 @@ use std::time::Duration;
 use rpc::{Connection, Limits};
 use wire::{Command, PortKind, ProcessId, ResponseHead};
 
-use crate::backend::run;
+use crate::backend::{run, run_on_both};
 use crate::serving::{PROCESS, request};
 
 #[test]
 fn answers_may_come_later_by_id() {
-    run(Limits::default(), async |server| {
+    run_on_both(Limits::default(), async |server| {
         let mut client = server.usual().await;
         let seqs = [
             client.request(Command::DTKV_LIST, b"").await,
@@ -68,7 +68,7 @@ fn a_process_is_found_at_its_latest_connection() {
 #[test]
 fn a_slow_reader_is_bounded() {
     let limits = Limits { out_buffer_bytes: 1 << 20, ..Limits::default() };
-    run(limits, async |server| {
+    run_on_both(limits, async |server| {
         let mut client = server.usual().await;
         let answer_bytes: u32 = 64 << 10;
         let count = 1024;
@@ -99,7 +99,7 @@ fn a_slow_reader_is_bounded() {
 #[test]
 fn a_reader_that_never_reads_does_not_hold_up_the_end() {
     let limits = Limits { flush_timeout: Duration::from_millis(50), ..Limits::default() };
-    run(limits, async |server| {
+    run_on_both(limits, async |server| {
         let mut client = server.usual().await;
         for seq in 0..10 {
             client.send(&request(Command::DTKV_GET, seq, &(4_u32 << 20).to_le_bytes())).await;
@@ -112,7 +112,7 @@ fn a_reader_that_never_reads_does_not_hold_up_the_end() {
 
 #[test]
 fn stopping_sends_what_was_answered() {
-    run(Limits::default(), async |server| {
+    run_on_both(Limits::default(), async |server| {
         let mut client = server.usual().await;
         client.request(Command::DTKV_GET, &(1_u32 << 20).to_le_bytes()).await;
         server.until(|server| server.handler.waiting_max.get() > 0).await;
@@ -160,7 +160,7 @@ fn connections_above_the_limit_are_closed_at_once() {
 
 #[test]
 fn a_thousand_connections_leave_nothing() {
-    run(Limits::default(), async |server| {
+    run_on_both(Limits::default(), async |server| {
         let mut clients = Vec::new();
         for number in 0..1_000 {
             let process = ProcessId { high: number, low: 1 };
@@ -188,7 +188,7 @@ fn a_thousand_connections_leave_nothing() {
 #[test]
 fn a_busy_connection_lets_others_work() {
     let limits = Limits { work_bytes: 64 << 10, ..Limits::default() };
-    run(limits, async |server| {
+    run_on_both(limits, async |server| {
         let mut busy = server.usual().await;
         let packet = request(Command::DTKV_PUT, 1, &[1; 256]);
         let burst = packet.repeat(1_000);
