@@ -160,7 +160,8 @@ impl Raft {
         };
         let not_revoked = handover.term > seen.term
             || (handover.term == seen.term && handover.round >= seen.round);
-        not_revoked && handover.term.next() == term && self.node.now >= self.node.unsure_until
+        let is_next = handover.term.0.checked_add(1) == Some(term.0);
+        not_revoked && is_next && self.node.now >= self.node.unsure_until
     }
 
     fn on_vote_reply(&mut self, from: NodeId, term: Term, reply: VoteReply) {

@@ -151,7 +151,7 @@ impl Follower {
     ) {
         self.heard(node, offer.round);
         self.learn_commit(node, offer.boundary);
-        if node.installing.is_some() {
+        if node.installing.is_some() || offer.boundary.term > node.term() {
             return;
         }
         if offer.boundary.index > node.commit() {

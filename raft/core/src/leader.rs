@@ -237,7 +237,8 @@ impl Leader {
         reply: &HeartbeatReply,
     ) {
         if let Some(progress) = self.progress_of(from) {
-            progress.loyalty = reply.loyalty;
+            // Never trusted beyond what this node itself would promise.
+            progress.loyalty = reply.loyalty.min(node.election_timeout());
             progress.priority = reply.priority;
             if self.answered(node, from, reply.round) {
                 self.consider_takeover(node, from);
@@ -263,6 +264,10 @@ impl Leader {
         let Some(progress) = self.progress_of(from).filter(|_| index <= last) else { return };
         progress.holds(index);
         progress.before_restart = Index::ZERO;
+        if progress.is_pipelining() && progress.next.previous() < node.log.boundary().index {
+            progress.flow = Flow::Snapshot(None);
+            node.want_snapshot(from);
+        }
         node.out.replicate |= progress.is_pipelining() && progress.next <= last;
         self.has_news = true;
         self.count_copies(node);
@@ -280,7 +285,7 @@ impl Leader {
     ) {
         let Some(progress) = self.progress_of(from) else { return };
         let is_current = match progress.flow {
-            Flow::Probe => previous.next() == progress.next,
+            Flow::Probe => previous == progress.next.previous(),
             Flow::Pipeline(_) => previous < progress.next,
             Flow::Snapshot(_) => false,
         };

@@ -6,7 +6,7 @@ use crate::membership::{Config, ConfigEntry};
 use crate::message::{CONFIGS_MAX, Entries, HINTS_MAX, RUNS_MAX, TermSpan};
 use crate::options::{RestoreError, Restored};
 use crate::output::Accepted;
-use crate::types::{Index, Position, Run, Term};
+use crate::types::{Index, NodeId, Position, Run, Term};
 
 /// Spans without a gap at the head of a mismatch.
 const NEAR_HINTS: usize = 16;
@@ -101,6 +101,13 @@ impl Log {
     /// The membership in force.
     pub(crate) fn config(&self) -> &ConfigEntry {
         self.configs.last().expect("a log always has the membership at its boundary")
+    }
+
+    /// Whether the node votes in the membership in force, or in one that may still turn out to be:
+    /// the newest committed one and every later one.
+    pub(crate) fn may_turn_to(&self, node: NodeId, commit: Index) -> bool {
+        let settled = self.configs.partition_point(|entry| entry.index <= commit);
+        self.configs[settled.saturating_sub(1)..].iter().any(|entry| entry.config.votes(node))
     }
 
     /// The term of an entry, or of the boundary; `None` outside the log.
@@ -336,3 +343,6 @@ impl Log {
         (common >= hint.first && common >= own.first).then_some(common)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,9 +64,11 @@ impl Node {
             return Err(RestoreError::Applied { applied: restored.applied });
         }
         let mut promised = restored.hard_state;
+        let mut out = Output::default();
         if log.last_term() > promised.term {
             // The entry became durable before the term did; a vote in its term was never answered.
             promised = HardState { term: log.last_term(), vote: None };
+            out.hard_state = Some(promised);
         }
         // What this node had promised a leader before it stopped is not known. It keeps the promise
         // by granting nothing for as long as one can last.
@@ -77,7 +79,7 @@ impl Node {
         Ok(Node {
             options,
             promised,
-            durable_promise: promised,
+            durable_promise: restored.hard_state,
             log,
             commit: restored.commit,
             applied: restored.applied,
@@ -91,7 +93,7 @@ impl Node {
             random,
             reads: Reads::default(),
             read_salt,
-            out: Output::default(),
+            out,
             held_back: Vec::new(),
             told_apply: restored.applied,
         })
@@ -122,8 +124,11 @@ impl Node {
     }
 
     /// Whether this node may stand for election.
+    ///
+    /// A node that the membership in force leaves out still may while that is not committed: it can
+    /// be the only one whose log lets the others commit it (section 4.2.2 of the dissertation).
     pub(crate) fn may_campaign(&self) -> bool {
-        self.log.config().config.votes(self.id())
+        self.log.may_turn_to(self.id(), self.commit)
             && self.standing == Standing::Full
             && self.installing.is_none()
     }

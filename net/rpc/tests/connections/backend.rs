@@ -16,31 +16,55 @@ where
     F: AsyncFn(Rc<Server>) + Clone + Send + Sync + 'static,
 {
     for seed in 0..SEEDS {
-        let world = World::new(WorldOptions {
-            fiber_order: if seed % 2 == 0 { FiberOrder::Fifo } else { FiberOrder::Seeded },
-            ..WorldOptions::new(seed)
-        });
-        let run = world.start(NodeKey(1), 1, main(limits.clone(), program.clone()));
-        match world.run_until(|_| run.has_ended(), Duration::from_secs(600)) {
-            Ok(true) => {}
-            Ok(false) => panic!("seed {seed}: the program did not end"),
-            Err(failure) => panic!("seed {seed}: {failure}"),
-        }
+        run_world(seed, FiberOrder::Fifo, main(limits.clone(), program.clone()));
+        run_world(seed, FiberOrder::Seeded, main(limits.clone(), program.clone()));
     }
 }
 
-const SEEDS: u64 = 4;
+/// The same, with every fiber having its turn.
+pub(crate) fn run_in_turns<F>(limits: Limits, program: F)
+where
+    F: AsyncFn(Rc<Server>) + Clone + Send + Sync + 'static,
+{
+    for seed in 0..SEEDS {
+        run_world(seed, FiberOrder::Fifo, main(limits.clone(), program.clone()));
+    }
+}
 
-/// Runs `program` in simulated worlds and on a real core with real sockets.
-pub(crate) fn run_on_both<F>(limits: Limits, program: F)
+const SEEDS: u64 = 3;
+
+fn run_world(
+    seed: u64,
+    fiber_order: FiberOrder,
+    main: impl Fn(Shard) -> Life + Clone + Send + Sync + 'static,
+) {
+    let world = World::new(WorldOptions { fiber_order, ..WorldOptions::new(seed) });
+    let run = world.start(NodeKey(1), 1, main);
+    match world.run_until(|_| run.has_ended(), Duration::from_secs(600)) {
+        Ok(true) => {}
+        Ok(false) => panic!("seed {seed}, {fiber_order:?}: the program did not end"),
+        Err(failure) => panic!("seed {seed}, {fiber_order:?}: {failure}"),
+    }
+}
+
+/// Runs `program` beside a server on a real core with real sockets.
+pub(crate) fn run_really<F>(limits: Limits, program: F)
 where
     F: AsyncFn(Rc<Server>) + Clone + Send + Sync + 'static,
 {
     let directory = tempfile::tempdir().expect("a directory");
     let plan = BootPlan::new(ShardPlacement::Count(1), directory.path().to_owned());
-    if let Err(error) = boot(plan, StopHandle::new(), main(limits.clone(), program.clone())) {
+    if let Err(error) = boot(plan, StopHandle::new(), main(limits, program)) {
         panic!("{error}");
     }
+}
+
+/// Both.
+pub(crate) fn run_on_both<F>(limits: Limits, program: F)
+where
+    F: AsyncFn(Rc<Server>) + Clone + Send + Sync + 'static,
+{
+    run_really(limits.clone(), program.clone());
     run(limits, program);
 }
 

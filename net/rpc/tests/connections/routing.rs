@@ -5,7 +5,7 @@ use wire::{
     Command, Packet, PortKind, RequestHead, RespCode, ResponseHead, encode_request, encode_response,
 };
 
-use crate::backend::run;
+use crate::backend::{run, run_really};
 use crate::serving::{PROCESS, SECOND, framed, request};
 
 #[test]
@@ -46,6 +46,19 @@ fn requests_without_time_are_dropped() {
         assert_eq!(server.connections.counts().expired, 12);
         client.send(&framed(Command::DTKV_PUT, 51, i64::MAX, |_| {})).await;
         assert_eq!(client.next().await.map(|answer| answer.seq), Some(51));
+    });
+}
+
+/// The clock of a simulated world stands still while a fiber works; a real one does not.
+#[test]
+fn the_shortest_budgets_are_over_at_once() {
+    run_really(Limits::default(), async |server| {
+        let mut client = server.usual().await;
+        for _ in 0..10 {
+            client.send(&framed(Command::DTKV_PUT, 50, 1, |_| {})).await;
+        }
+        client.ping(b"fence").await;
+        assert!(server.handler.requests.borrow().is_empty());
     });
 }
 
