@@ -46,6 +46,7 @@ mod change;
 mod election;
 mod follower;
 mod leader;
+mod lease;
 mod transfer;
 
 mod log;
