@@ -181,7 +181,8 @@ impl Raft {
         let Role::Candidate(campaign) = &self.role else { return };
         match tally {
             Tally::Open => {}
-            Tally::Lost => self.follow(self.node.term(), None),
+            Tally::Lost if campaign.is_real() => self.follow(self.node.term(), None),
+            Tally::Lost => self.role = Role::Follower(Follower::soon_to_ask(&mut self.node)),
             Tally::Won if campaign.is_real() => {
                 self.role = Role::Leader(Box::new(Leader::new(&mut self.node)));
             }

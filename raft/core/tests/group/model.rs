@@ -7,7 +7,8 @@
 //! `SEED=n cargo test -p raft-core --test group NAME -- --nocapture` repeats one run of a test and
 //! prints its trace; `SEEDS=n` runs more of them.
 
-use crate::world::{Faults, World};
+use crate::faults::Faults;
+use crate::world::World;
 
 fn run(seed: u64, trace: bool, faults: Faults) {
     let mut world = World::new(seed, trace, faults);
@@ -49,6 +50,11 @@ fn changing_members_keep_every_promise() {
 #[test]
 fn snapshots_keep_every_promise() {
     run_seeds(30_000..30_100, |_| Faults { snapshots: true, ..Faults::new(3) });
+}
+
+#[test]
+fn leases_keep_every_promise() {
+    run_seeds(50_000..50_150, |seed| Faults { leases: true, ..Faults::new(3 + seed % 2 * 2) });
 }
 
 #[test]
