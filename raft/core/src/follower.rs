@@ -65,6 +65,7 @@ impl Follower {
             node.seen.term = node.term();
             node.seen.round = round;
         }
+        assert!(node.seen.term == node.term(), "a leader is heard in its own term");
         node.seen.round = node.seen.round.max(round);
     }
 
