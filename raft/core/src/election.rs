@@ -160,7 +160,8 @@ impl Raft {
         };
         let not_revoked = handover.term > seen.term
             || (handover.term == seen.term && handover.round >= seen.round);
-        not_revoked && handover.term.next() == term && self.node.now >= self.node.unsure_until
+        let is_next = handover.term.0.checked_add(1) == Some(term.0);
+        not_revoked && is_next && self.node.now >= self.node.unsure_until
     }
 
     fn on_vote_reply(&mut self, from: NodeId, term: Term, reply: VoteReply) {
@@ -180,7 +181,8 @@ impl Raft {
         let Role::Candidate(campaign) = &self.role else { return };
         match tally {
             Tally::Open => {}
-            Tally::Lost => self.follow(self.node.term(), None),
+            Tally::Lost if campaign.is_real() => self.follow(self.node.term(), None),
+            Tally::Lost => self.role = Role::Follower(Follower::soon_to_ask(&mut self.node)),
             Tally::Won if campaign.is_real() => {
                 self.role = Role::Leader(Box::new(Leader::new(&mut self.node)));
             }

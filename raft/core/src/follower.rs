@@ -32,6 +32,13 @@ impl Follower {
         Follower { leader, timeout, deadline, owes_reply: false, read_deadline: None }
     }
 
+    /// A follower that soon asks whether it could win. The question costs nothing, so nobody has to
+    /// wait long where there never was a leader, or where some voter was loyal a moment longer.
+    pub(crate) fn soon_to_ask(node: &mut Node) -> Follower {
+        let wait = node.random.up_to_twice(node.options.heartbeat_interval);
+        Follower { deadline: node.now + wait, ..Follower::new(node, None) }
+    }
+
     pub(crate) fn deadline(&self) -> Moment {
         self.read_deadline.map_or(self.deadline, |deadline| deadline.min(self.deadline))
     }
@@ -151,7 +158,7 @@ impl Follower {
     ) {
         self.heard(node, offer.round);
         self.learn_commit(node, offer.boundary);
-        if node.installing.is_some() {
+        if node.installing.is_some() || offer.boundary.term > node.term() {
             return;
         }
         if offer.boundary.index > node.commit() {

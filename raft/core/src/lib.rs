@@ -18,9 +18,11 @@
 //! 7. Feed the state machine up to `apply_to`, then call [`Raft::applied`].
 //! 8. Answer the reads that are ready, refuse those that are refused.
 //!
-//! A message comes in by [`Raft::step`]; the time by [`Raft::tick`], called when
+//! A message comes in by [`Raft::step`], an append only after the host has checked that the records
+//! behind it are the ones it describes; the time by [`Raft::tick`], called when
 //! [`Raft::next_deadline`] is reached, late or early without harm. When a link breaks call
-//! [`Raft::unreachable`]; when a node is back with a newer incarnation, [`Raft::peer_restarted`].
+//! [`Raft::unreachable`]; when a node is back with a newer incarnation, [`Raft::peer_restarted`],
+//! and step no message of the older one any more.
 //!
 //! Not here: bytes of entries, snapshots' content, addresses, who may connect, retries of clients.
 #![no_std]
@@ -45,6 +47,7 @@ mod change;
 mod election;
 mod follower;
 mod leader;
+mod lease;
 mod transfer;
 
 mod log;

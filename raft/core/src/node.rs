@@ -64,9 +64,11 @@ impl Node {
             return Err(RestoreError::Applied { applied: restored.applied });
         }
         let mut promised = restored.hard_state;
+        let mut out = Output::default();
         if log.last_term() > promised.term {
             // The entry became durable before the term did; a vote in its term was never answered.
             promised = HardState { term: log.last_term(), vote: None };
+            out.hard_state = Some(promised);
         }
         // What this node had promised a leader before it stopped is not known. It keeps the promise
         // by granting nothing for as long as one can last.
@@ -77,7 +79,7 @@ impl Node {
         Ok(Node {
             options,
             promised,
-            durable_promise: promised,
+            durable_promise: restored.hard_state,
             log,
             commit: restored.commit,
             applied: restored.applied,
@@ -91,7 +93,7 @@ impl Node {
             random,
             reads: Reads::default(),
             read_salt,
-            out: Output::default(),
+            out,
             held_back: Vec::new(),
             told_apply: restored.applied,
         })
@@ -122,8 +124,11 @@ impl Node {
     }
 
     /// Whether this node may stand for election.
+    ///
+    /// A node that the membership in force leaves out still may while that is not committed: it can
+    /// be the only one whose log lets the others commit it (section 4.2.2 of the dissertation).
     pub(crate) fn may_campaign(&self) -> bool {
-        self.log.config().config.votes(self.id())
+        self.log.may_turn_to(self.id(), self.commit)
             && self.standing == Standing::Full
             && self.installing.is_none()
     }
@@ -260,4 +265,81 @@ fn check_options(options: &RaftOptions) -> Result<(), RestoreError> {
         return error("a window of zero lets nothing through");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::membership::{Config, ConfigEntry};
+    use crate::raft::Raft;
+    use crate::types::Run;
+
+    /// Three entries of term 2 after a boundary at 5 of term 1.
+    fn restored() -> Restored {
+        let config = Config::of([1, 2, 3].map(NodeId), []);
+        Restored {
+            hard_state: HardState { term: Term(2), vote: None },
+            boundary: Position { index: Index(5), term: Term(1) },
+            runs: [Run { first: Index(6), term: Term(2) }].into(),
+            last: Index(8),
+            commit: Index(7),
+            applied: Index(5),
+            ..Restored::founded_with(config)
+        }
+    }
+
+    fn start(restored: Restored) -> Result<Raft, RestoreError> {
+        Raft::new(RaftOptions::new(NodeId(1), 7), restored, Moment::from_nanos(1))
+    }
+
+    #[test]
+    fn a_log_that_ends_before_the_commit_is_a_clear_error() {
+        let lost = Restored { commit: Index(9), ..restored() };
+        let (commit, last) = (Index(9), Index(8));
+        assert_eq!(start(lost).err(), Some(RestoreError::CommitBeyondLast { commit, last }));
+    }
+
+    #[test]
+    fn durable_state_that_contradicts_itself_is_a_clear_error() {
+        assert!(start(restored()).is_ok());
+        let at = |index, term| Run { first: Index(index), term: Term(term) };
+        let config = |index| ConfigEntry { index: Index(index), ..restored().config };
+        let table = [
+            (
+                Restored { applied: Index(4), ..restored() },
+                RestoreError::Applied { applied: Index(4) },
+            ),
+            (
+                Restored { applied: Index(8), ..restored() },
+                RestoreError::Applied { applied: Index(8) },
+            ),
+            (Restored { runs: [at(7, 2)].into(), ..restored() }, RestoreError::Runs),
+            (Restored { runs: [].into(), ..restored() }, RestoreError::Runs),
+            (Restored { runs: [at(6, 2), at(7, 2)].into(), ..restored() }, RestoreError::Runs),
+            (Restored { runs: [at(6, 2), at(9, 3)].into(), ..restored() }, RestoreError::Runs),
+            (
+                Restored { config: config(6), ..restored() },
+                RestoreError::Config { index: Index(6) },
+            ),
+            (
+                Restored { configs: [config(9)].into(), ..restored() },
+                RestoreError::Config { index: Index(9) },
+            ),
+            (
+                Restored { configs: [config(7), config(7)].into(), ..restored() },
+                RestoreError::Config { index: Index(7) },
+            ),
+        ];
+        for (place, (restored, error)) in table.into_iter().enumerate() {
+            assert_eq!(start(restored).err(), Some(error), "line {place}");
+        }
+    }
+
+    #[test]
+    fn a_term_known_from_the_log_alone_is_owed_to_the_disk() {
+        let hard_state = HardState { term: Term(1), vote: Some(NodeId(3)) };
+        let mut raft = start(Restored { hard_state, ..restored() }).unwrap();
+        let owed = HardState { term: Term(2), vote: None };
+        assert_eq!(raft.output().hard_state, Some(owed));
+    }
 }

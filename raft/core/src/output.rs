@@ -104,7 +104,7 @@ pub enum OwnEntryBody {
 }
 
 /// A snapshot that this node should receive.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SnapshotWanted {
     /// Who has it.
     pub from: NodeId,
