@@ -43,7 +43,7 @@ pub use file::{DirectFile, OpenOptions, Storage};
 pub use mesh::{Closed, MailReceiver, MailSender, mailbox};
 pub use moment::{Moment, WallTime};
 pub use oneshot::{OneReceiver, OneSender, oneshot};
-pub use probe::{DirLock, ProbeError, lock_data_dir, probe};
+pub use probe::{DirLock, ProbeError, Problem, lock_data_dir, probe};
 pub use race::{Either, race};
 pub use random::Random;
 pub use shard::{Shard, ShardId};

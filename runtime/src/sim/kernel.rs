@@ -12,6 +12,7 @@ use super::arena::Key;
 use super::disk::Disks;
 use super::events::{Event, EventQueue};
 use super::failure::{Failure, FailureCause};
+use super::happening::{Observer, What};
 use super::network::Fabric;
 use super::node::{Node, NodeKey};
 use super::options::WorldOptions;
@@ -39,6 +40,7 @@ pub(crate) struct Kernel {
     pub(crate) disks: RefCell<Disks>,
     pub(crate) network: RefCell<Fabric>,
     pub(crate) trace: Trace,
+    pub(crate) observer: Observer,
     failure: RefCell<Option<Failure>>,
 }
 
@@ -66,6 +68,7 @@ impl Kernel {
             disks: RefCell::new(Disks::new()),
             network: RefCell::new(Fabric::new(options.network)),
             trace: Trace::new(),
+            observer: Observer::default(),
             failure: RefCell::new(None),
         }
     }
@@ -153,6 +156,7 @@ impl Kernel {
         let Some((_, event)) = self.events.borrow_mut().pop() else { return };
         self.polls_since_event.set(0);
         let nanos = self.now().as_nanos();
+        self.observer.tell(self.now(), || self.what(event));
         match event {
             Event::Timer(key) => {
                 self.trace.add(TraceKind::Timer, nanos, u64::from(key.slot));
@@ -169,10 +173,26 @@ impl Kernel {
         }
     }
 
+    /// An event in terms of nodes.
+    fn what(&self, event: Event) -> Option<What> {
+        match event {
+            Event::Timer(key) => Some(What::Timer(self.timers.borrow().get(key)?.node)),
+            Event::Disk(key) => Some(What::Disk(self.disks.borrow().node_of(key)?)),
+            Event::Network(event) => {
+                let (from, to) = self.network.borrow().way_of(event)?;
+                Some(What::Network(from, to))
+            }
+        }
+    }
+
     fn run(&self, turn: Turn) {
         let Turn { key, mut task, waker, label } = turn;
         let who = u64::from(label.node.0) << 48 | u64::from(label.shard) << 32 | label.number;
         self.trace.add(TraceKind::Poll, self.now().as_nanos(), who);
+        self.observer.tell(self.now(), || {
+            let FiberLabel { node, shard, name: fiber, .. } = label;
+            Some(What::Poll { node, shard: ShardId(shard), fiber })
+        });
         let mut context = Context::from_waker(&waker);
         match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut context))) {
             Ok(Poll::Pending) => {
@@ -201,6 +221,12 @@ impl Kernel {
         let FiberLabel { node, shard, name, .. } = label;
         let fiber = format!("fiber {name}");
         self.fail(Failure { node, shard: ShardId(shard), fiber, at: self.now(), cause });
+    }
+
+    /// Adds something that is no event of the queue to trace and observation.
+    pub(crate) fn note(&self, kind: TraceKind, node: NodeKey, what: What) {
+        self.trace.add(kind, self.now().as_nanos(), u64::from(node.0));
+        self.observer.tell(self.now(), || Some(what));
     }
 
     pub(crate) fn add_lane(&self, node: NodeKey, shard: ShardId) -> LaneId {

@@ -19,6 +19,8 @@ pub struct WorldOptions {
     pub spin_limit: u64,
     /// The order of ready fibers inside a shard.
     pub fiber_order: FiberOrder,
+    /// Whether choices are kept for [`World::recording`](super::World::recording); eight bytes each.
+    pub is_recording: bool,
     /// What wall clocks show at the start.
     pub wall: WallTime,
     /// Disks of new nodes.
@@ -41,6 +43,7 @@ impl Default for WorldOptions {
             poll_cost: Duration::from_micros(1),
             spin_limit: 2_000_000,
             fiber_order: FiberOrder::Fifo,
+            is_recording: true,
             wall: WallTime::from_millis(1_800_000_000_000),
             disk: DiskOptions::default(),
             network: NetworkOptions::default(),

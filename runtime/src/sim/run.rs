@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::clock::SimClock;
 use super::disk::SimStorage;
 use super::failure::{Failure, FailureCause};
+use super::happening::What;
 use super::kernel::Kernel;
 use super::network::SimNetwork;
 use super::node::NodeKey;
@@ -134,6 +135,6 @@ async fn live<E, F, Fut>(
             results.first_error = error;
         }
     }
-    kernel.trace.add(TraceKind::End, kernel.now().as_nanos(), u64::from(node.0));
+    kernel.note(TraceKind::End, node, What::End(node));
     kernel.main_ended(node);
 }

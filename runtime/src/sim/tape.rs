@@ -34,6 +34,7 @@ pub(crate) struct Tape {
     /// Site numbers by address of the name: only a short cut, no decision depends on it.
     lookup: Vec<Option<(*const u8, usize, u16)>>,
     choices: Vec<u64>,
+    is_recording: bool,
 }
 
 struct Site {
@@ -61,7 +62,13 @@ impl Tape {
 
     fn with(seed: Option<u64>, replayed: BTreeMap<String, VecDeque<u64>>) -> Tape {
         let lookup = vec![None; LOOKUP_SLOTS];
-        Tape { seed, replayed, sites: Vec::new(), lookup, choices: Vec::new() }
+        let (sites, choices) = (Vec::new(), Vec::new());
+        Tape { seed, replayed, sites, lookup, choices, is_recording: true }
+    }
+
+    /// Keeps no choices: for long runs that their seed repeats as well.
+    pub(crate) fn stop_recording(&mut self) {
+        self.is_recording = false;
     }
 
     /// A number in `0..n`; 0 without a record when there is nothing to choose.
@@ -77,7 +84,9 @@ impl Tape {
             (None, Some(_)) => site.next_below(n),
             (None, None) => 0,
         };
-        self.choices.push(u64::from(index) << VALUE_BITS | value);
+        if self.is_recording {
+            self.choices.push(u64::from(index) << VALUE_BITS | value);
+        }
         value
     }
 

@@ -8,6 +8,7 @@ use moment::{Moment, WallTime};
 
 use super::disk::DiskHandle;
 use super::failure::Failure;
+use super::happening::{Happening, What};
 use super::kernel::{Kernel, Step};
 use super::network::NetworkHandle;
 use super::node::{CrashKind, Node, NodeKey};
@@ -41,13 +42,16 @@ impl World {
         World::with_tape(Tape::replaying(recording, beyond), options)
     }
 
-    fn with_tape(tape: Tape, options: WorldOptions) -> World {
+    fn with_tape(mut tape: Tape, options: WorldOptions) -> World {
+        if !options.is_recording {
+            tape.stop_recording();
+        }
         World { kernel: Rc::new(Kernel::new(tape, &options)), options }
     }
 
     /// Starts a process on a node that runs none: a new node, or one that stopped or crashed.
     ///
-    /// `main` runs on every shard, as by [`boot`](crate::boot).
+    /// `main` runs on every shard, as by [`boot`](crate::boot()).
     ///
     /// # Panics
     /// When a process runs on the node already, or without a shard.
@@ -75,7 +79,7 @@ impl World {
             self.kernel.change_clock(node, |node| node.clock.reboot(now, booted));
             self.kernel.network.borrow_mut().power_back(&self.kernel, node);
         }
-        self.kernel.trace.add(TraceKind::Start, self.now().as_nanos(), u64::from(node.0));
+        self.kernel.note(TraceKind::Start, node, What::Start(node));
         run::start(&self.kernel, node, shards, &stop, &main)
     }
 
@@ -101,7 +105,8 @@ impl World {
     /// Ends a node's process where it stands; does the same to the disk of one that runs none.
     pub fn crash(&self, node: NodeKey, kind: CrashKind) {
         let kernel = &self.kernel;
-        kernel.trace.add(TraceKind::Crash, self.now().as_nanos(), u64::from(node.0));
+        self.add_node(node);
+        kernel.note(TraceKind::Crash, node, What::Crash(node, kind));
         if kind == CrashKind::PowerLoss {
             if let Some(state) = kernel.nodes.borrow_mut().get_mut(&node) {
                 state.has_power = false;
@@ -218,7 +223,7 @@ impl World {
         self.kernel.trace.events()
     }
 
-    /// The choices made so far.
+    /// The choices made so far; none, when the options say so.
     pub fn recording(&self) -> Recording {
         self.kernel.with_tape(|tape| tape.recording())
     }
@@ -231,6 +236,12 @@ impl World {
     /// Names of the fibers on a node, in order of spawning.
     pub fn fiber_names(&self, node: NodeKey) -> Vec<&'static str> {
         self.kernel.fiber_names(node)
+    }
+
+    /// Tells `observer` of everything that happens from now on, in place of an earlier one. It
+    /// changes nothing of what happens.
+    pub fn observe(&self, observer: impl FnMut(&Happening) + 'static) {
+        self.kernel.observer.set(Box::new(observer));
     }
 
     fn boot_time(&self) -> Moment {

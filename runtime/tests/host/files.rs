@@ -3,9 +3,12 @@
 use std::io::ErrorKind;
 use std::rc::Rc;
 
-use runtime::{BLOCK, DirectFile, FiberGroup, OpenOptions, Shard, SharedBuffer};
+use runtime::{
+    BLOCK, BootPlan, DirectFile, FiberGroup, OpenOptions, Shard, ShardPlacement, SharedBuffer,
+    StopHandle, boot,
+};
 
-use crate::support::on_shard;
+use crate::support::{Failed, data_dir, on_shard};
 
 const NEW: OpenOptions = OpenOptions { write: true, create: true, dsync: false };
 const WRITE: OpenOptions = OpenOptions { write: true, create: false, dsync: true };
@@ -59,18 +62,21 @@ fn what_was_written_is_read_back_also_after_reopening() {
 }
 
 #[test]
-fn a_length_that_is_no_multiple_of_a_block_is_not_read_past() {
-    on_shard(|shard| async move {
-        let data = shard.storage();
-        let file = data.open("odd", NEW).await.expect("made");
-        file.write_at(&blocks(&shard, 1..3), 0..2 * BLOCK, 0).await.expect("written");
-        file.close().await.expect("closed");
-        // Shortened from outside, as by another tool.
-        let path = std::env::current_dir().expect("a directory");
-        drop(path);
-        let file = data.open("odd", READ).await.expect("there");
-        assert_eq!(file.read_at(0, 4 * BLOCK).await.expect("read").len(), 2 * BLOCK);
+fn what_lies_behind_the_end_of_a_file_is_never_read() {
+    let dir = data_dir();
+    std::fs::write(dir.path().join("odd"), [3; 3 * BLOCK - 100]).expect("written");
+    let plan = BootPlan::new(ShardPlacement::Count(1), dir.path().to_owned());
+    let result = boot(plan, StopHandle::new(), |shard| async move {
+        let file = shard.storage().open("odd", READ).await.expect("there");
+        assert_eq!(file.len(), 3 * BLOCK as u64 - 100);
+        for (offset, len) in [(0, 3 * BLOCK - 100), (1, 2 * BLOCK - 100), (2, BLOCK - 100), (3, 0)]
+        {
+            let bytes = file.read_at(offset * BLOCK as u64, 4 * BLOCK).await.expect("readable");
+            assert_eq!(*bytes, vec![3; len]);
+        }
+        Ok::<(), Failed>(())
     });
+    assert!(result.is_ok(), "{result:?}");
 }
 
 #[test]

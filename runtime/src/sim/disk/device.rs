@@ -143,7 +143,10 @@ impl Disk {
     pub(crate) fn write(&mut self, tape: &mut Tape, mut write: PendingWrite) -> io::Result<()> {
         let atomicity = self.options.atomicity;
         let count = write.pages.len() as u64;
-        let room = self.options.capacity.saturating_sub(self.used_bytes());
+        let room = match self.options.capacity {
+            u64::MAX => u64::MAX,
+            capacity => capacity.saturating_sub(self.used_bytes()),
+        };
         let image = self.image_mut(write.file)?;
         let end = write.first_block.saturating_add(count).saturating_mul(BLOCK_BYTES);
         if end > FILE_BYTES_MAX {

@@ -69,17 +69,12 @@ impl SimStorage {
         let open = |disk: &mut Disk| {
             let file =
                 if options.create { disk.create(path)? } else { disk.tree.find_file(path)? };
-            Ok((file, disk.image(file)?.len(Version::Live)))
+            let len = Cell::new(disk.image(file)?.len(Version::Live));
+            disk.add_handle(file);
+            let (kernel, node) = (Rc::clone(&self.kernel), self.node);
+            Ok(SimFile(Rc::new(OpenFile { kernel, node, file, options, len })))
         };
-        let (file, len) = self.change(path, open).await?;
-        self.kernel.disks.borrow_mut().disk(self.node).add_handle(file);
-        Ok(SimFile(Rc::new(OpenFile {
-            kernel: Rc::clone(&self.kernel),
-            node: self.node,
-            file,
-            options,
-            len: Cell::new(len),
-        })))
+        self.change(path, open).await
     }
 
     /// Does an operation on names. The tape says whether it takes effect at the start or at the end

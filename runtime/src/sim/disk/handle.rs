@@ -44,6 +44,11 @@ impl DiskHandle {
         self.with(|disk| disk.unsynced_blocks())
     }
 
+    /// Number of writes that have started and not completed: a crash tears them.
+    pub fn writes_in_flight(&self) -> usize {
+        self.kernel.disks.borrow().writes_in_flight(self.node)
+    }
+
     /// Makes a file of these bytes, durable with its name; replaces one that is there.
     ///
     /// # Panics

@@ -70,6 +70,17 @@ impl Disks {
         self.disks.entry(node).or_insert_with(|| Disk::new(DiskOptions::default()))
     }
 
+    pub(crate) fn writes_in_flight(&self, node: NodeKey) -> usize {
+        let is_write = |operation: &Operation| {
+            operation.node == node && matches!(operation.state, State::InFlight(Work::Write(_)))
+        };
+        self.operations.iter().filter(|(_, operation)| is_write(operation)).count()
+    }
+
+    pub(crate) fn node_of(&self, key: Key) -> Option<NodeKey> {
+        Some(self.operations.get(key)?.node)
+    }
+
     /// An operation's time has come.
     pub(crate) fn complete(&mut self, kernel: &Kernel, key: Key) {
         let Some(operation) = self.operations.get_mut(key) else { return };

@@ -20,7 +20,7 @@ pub struct LinkOptions {
     pub reset_one_in: u64,
     /// One in so many attempts to connect is refused; 0 means none.
     pub refuse_one_in: u64,
-    /// Bytes a second; 0 means no limit.
+    /// Bytes a second of each connection; 0 means no limit.
     pub bandwidth: u64,
 }
 

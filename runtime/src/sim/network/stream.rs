@@ -72,7 +72,6 @@ pub(crate) struct SimDetached {
 }
 
 impl SimDetached {
-    #[expect(clippy::unnecessary_wraps, reason = "attaching can fail on the other backend")]
     pub(crate) fn attach(mut self, shard: &SimShard) -> io::Result<SimStream> {
         let (key, side) = self.end.take().ok_or(io::ErrorKind::NotConnected)?;
         let end = OpenEnd::new(Rc::clone(shard.kernel()), key, side);
