@@ -15,6 +15,7 @@ pub mod identity;
 pub mod mail;
 
 pub mod caller;
+pub mod expiry;
 pub mod machine;
 pub mod reads;
 pub mod refusal;

@@ -9,7 +9,8 @@ use raft_host::{Entry, Refusal, StateMachine};
 use runtime::Clock;
 use wire::{BizCode, Command, RespCode, ResponseHead, encode_response};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Origin};
+use crate::expiry::ExpiryDesk;
 use crate::refusal::refuse;
 use crate::replies::Replies;
 
@@ -18,9 +19,12 @@ pub struct KvStateMachine {
     tree: Machine,
     replies: Rc<Replies>,
     clock: Clock,
+    expiry: Rc<ExpiryDesk>,
     /// Read once a batch: answers of one batch leave together.
     batch_started: Option<Moment>,
     last_apply: Moment,
+    /// Time of the last entry.
+    last_time_ms: u64,
 }
 
 impl KvStateMachine {
@@ -28,7 +32,25 @@ impl KvStateMachine {
     pub fn new(hash_seed: u64, replies: Rc<Replies>, clock: Clock) -> KvStateMachine {
         let tree = Machine::new(MachineOptions { hash_seed });
         let last_apply = clock.now();
-        KvStateMachine { tree, replies, clock, batch_started: None, last_apply }
+        KvStateMachine {
+            tree,
+            replies,
+            clock,
+            expiry: Rc::default(),
+            batch_started: None,
+            last_apply,
+            last_time_ms: 0,
+        }
+    }
+
+    /// Where expiries are settled.
+    pub fn expiry(&self) -> Rc<ExpiryDesk> {
+        self.expiry.clone()
+    }
+
+    /// The time of the last entry that was applied.
+    pub fn last_time_ms(&self) -> u64 {
+        self.last_time_ms
     }
 
     /// When the last batch was applied.
@@ -43,26 +65,36 @@ impl KvStateMachine {
 }
 
 impl StateMachine for KvStateMachine {
-    type Caller = Caller;
+    type Caller = Origin;
 
-    fn apply(&mut self, entry: Entry<'_>, caller: Option<Caller>) {
+    fn apply(&mut self, entry: Entry<'_>, origin: Option<Origin>) {
         let index = entry.index.0;
         let stamp = Stamp { index, time_ms: entry.time_ms };
         let outcome = self.tree.apply(stamp, entry.payload);
         let now = *self.batch_started.get_or_insert_with(|| self.clock.now());
-        if let Some(caller) = caller {
-            self.replies.answer(&caller, now, |out| encode_outcome(out, &caller, index, &outcome));
+        self.last_time_ms = entry.time_ms;
+        match origin {
+            Some(Origin::Client(caller)) => {
+                let encode = |out: &mut Vec<u8>| encode_outcome(out, &caller, index, &outcome);
+                self.replies.answer(&caller, now, encode);
+            }
+            Some(Origin::Expiry) => self.expiry.settled(),
+            None => {}
         }
     }
 
-    fn refuse(&mut self, caller: Caller, refusal: Refusal) {
-        refuse(&self.replies, &caller, self.clock.now(), refusal);
+    fn refuse(&mut self, origin: Origin, refusal: Refusal) {
+        match origin {
+            Origin::Client(caller) => refuse(&self.replies, &caller, self.clock.now(), refusal),
+            Origin::Expiry => self.expiry.settled(),
+        }
     }
 
     fn batch_end(&mut self) {
         if let Some(started) = self.batch_started.take() {
             self.last_apply = started;
         }
+        self.expiry.next_deadline(self.tree.next_expiry());
         self.replies.flush();
     }
 }

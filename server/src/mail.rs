@@ -31,8 +31,6 @@ pub enum Mail {
 pub struct ForeignRequest {
     /// Where the answer goes.
     pub caller: Caller,
-    /// The port that it came in by.
-    pub port: PortKind,
     /// The identity of the client's process, from its handshake.
     pub process: wire::ProcessId,
     /// The message of the command.

@@ -14,7 +14,7 @@ use wire::{
     Command, Packet, PortKind, ProcessId, RespCode, ResponseHead, decode_fixed32, encode_response,
 };
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Origin};
 use crate::machine::KvStateMachine;
 use crate::mail::{ForeignRequest, Mail, Outbox};
 use crate::reads::encode_read;
@@ -81,19 +81,6 @@ fn is_read(command: Command) -> bool {
     matches!(command, Command::DTKV_GET | Command::DTKV_LIST | Command::DTKV_BATCH_GET)
 }
 
-/// The operations that the tree carries out.
-fn is_served(kind: OperationKind) -> bool {
-    matches!(
-        kind,
-        OperationKind::Put
-            | OperationKind::Remove
-            | OperationKind::Mkdir
-            | OperationKind::BatchPut
-            | OperationKind::BatchRemove
-            | OperationKind::Cas
-    )
-}
-
 impl Requests {
     /// Requests of one shard, with the places of all the node's groups.
     pub fn new(
@@ -130,24 +117,23 @@ impl Requests {
     pub fn foreign(self: &Rc<Self>, request: &ForeignRequest, now: Moment) {
         // The other shard has decoded the same bytes before.
         if let Some(decoded) = decode(request.caller.command, &request.body) {
-            self.route(request.caller, request.port, request.process, &decoded, &request.body, now);
+            self.route(request.caller, request.process, &decoded, &request.body, now);
         }
     }
 
     fn route(
         self: &Rc<Self>,
         caller: Caller,
-        port: PortKind,
         process: ProcessId,
         request: &Request<'_>,
         body: &[u8],
         now: Moment,
     ) {
-        if port == PortKind::Service && !self.node_ready.get() {
+        if caller.port == PortKind::Service && !self.node_ready.get() {
             let text = "the node is starting; not all of its groups are ready yet";
             return self.replies.refuse(&caller, now, RespCode::NotInit, text);
         }
-        if port == PortKind::Service && self.shard.is_stopping() {
+        if caller.port == PortKind::Service && self.shard.is_stopping() {
             return self.replies.refuse(&caller, now, RespCode::Stopping, "the node is stopping");
         }
         let groups = self.groups.borrow();
@@ -155,7 +141,7 @@ impl Requests {
             Some(Place::Here(group)) => {
                 self.execute(caller, process, group, request, body, now);
             }
-            Some(Place::There(shard)) => self.pass_on(*shard, caller, port, process, body, now),
+            Some(Place::There(shard)) => self.pass_on(*shard, caller, process, body, now),
             Some(Place::Starting) => {
                 let text = "the group is still recovering its log";
                 self.replies.refuse(&caller, now, RespCode::RaftGroupNotInit, text);
@@ -167,19 +153,11 @@ impl Requests {
         }
     }
 
-    fn pass_on(
-        &self,
-        to: ShardId,
-        caller: Caller,
-        port: PortKind,
-        process: ProcessId,
-        body: &[u8],
-        now: Moment,
-    ) {
+    fn pass_on(&self, to: ShardId, caller: Caller, process: ProcessId, body: &[u8], now: Moment) {
         let outbox = &self.outboxes[usize::from(to.0)];
         if outbox.takes_requests() {
             let body = body.to_vec();
-            outbox.push(Mail::Request(ForeignRequest { caller, port, process, body }));
+            outbox.push(Mail::Request(ForeignRequest { caller, process, body }));
         } else {
             refuse(&self.replies, &caller, now, Refusal::FlowControl);
         }
@@ -213,8 +191,7 @@ impl Requests {
         body: &[u8],
         now: Moment,
     ) {
-        let Some(kind) = OperationKind::of_command(caller.command).filter(|kind| is_served(*kind))
-        else {
+        let Some(kind) = OperationKind::of_command(caller.command) else {
             return self.not_supported(caller, now);
         };
         if let Err(refusal) = validate(kind, request) {
@@ -223,10 +200,14 @@ impl Requests {
             let head = head.with_biz_code(refusal.code);
             return self.replies.answer(&caller, now, |out| encode_response(out, &head, |_| {}));
         }
+        if kind.starts_countdown() {
+            group.advance_time();
+        }
         let owner = Owner { high: process.high, low: process.low };
         let payload = Payload::new(kind, owner, body);
         let (head, head_length) = payload.head();
-        if let Err((caller, refusal)) = group.propose([&head[..head_length], body], caller) {
+        let origin = Origin::Client(caller);
+        if let Err((_, refusal)) = group.propose([&head[..head_length], body], origin) {
             refuse(&self.replies, &caller, now, refusal);
         }
     }
@@ -332,13 +313,13 @@ impl Handler for RequestHandler {
         };
         let caller = Caller {
             shard: requests.shard.id(),
+            port: connection.port(),
             connection: connection.id(),
             command: packet.command,
             seq: packet.seq,
             deadline: budget.deadline,
         };
-        let (port, process) = (connection.port(), connection.process());
-        requests.route(caller, port, process, &request, body, budget.now);
+        requests.route(caller, connection.process(), &request, body, budget.now);
         Flow::Continue
     }
 

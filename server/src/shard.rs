@@ -15,6 +15,7 @@ use runtime::{
 };
 use wire::PortKind;
 
+use crate::expiry::expire;
 use crate::group_options::group_options;
 use crate::identity::{self, Identity};
 use crate::machine::KvStateMachine;
@@ -243,6 +244,9 @@ impl Core {
             let options = group_options(&self.plan.config, config, &identity, seed);
             let group = Group::open(&self.shard, options, machine).await;
             let group = group.map_err(|error| NodeError::Group { group: id, error })?;
+            let desk = group.with_machine(|machine| machine.expiry());
+            let expire = expire(group.clone(), self.shard.clock().clone(), desk);
+            self.shard.fibers().spawn_daemon("expiry", expire);
             self.requests.add_group(id, group.clone());
             opened.push((id, group));
         }
