@@ -5,6 +5,8 @@ use rpc::ConnectionId;
 use runtime::ShardId;
 use wire::{Command, PortKind};
 
+use crate::watches::ClientId;
+
 /// One request that waits for its answer, wherever on this node the answer is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
@@ -20,6 +22,13 @@ pub struct Caller {
     pub seq: i32,
     /// The end of the caller's time budget: afterwards nobody listens, and nothing is sent.
     pub deadline: Moment,
+}
+
+impl Caller {
+    /// The connection, wherever on this node.
+    pub fn client(&self) -> ClientId {
+        ClientId { shard: self.shard, connection: self.connection }
+    }
 }
 
 /// Who had an entry proposed on this node.

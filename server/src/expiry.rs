@@ -18,6 +18,7 @@ use wire::Writer;
 
 use crate::caller::Origin;
 use crate::machine::KvStateMachine;
+use crate::news::News;
 
 /// Expiries under way at the same time.
 const ROUND_MAX: usize = 1000;
@@ -57,11 +58,12 @@ impl ExpiryDesk {
 }
 
 /// Removes what expires in a group, as long as this node leads it and the group accepts proposals.
-pub async fn expire(group: Group<KvStateMachine>, clock: Clock, desk: Rc<ExpiryDesk>) {
+pub async fn expire(group: Group<KvStateMachine>, clock: Clock, news: Rc<News>) {
+    let desk = &news.expiry;
     let mut body = Vec::new();
     loop {
-        sleep_until_due(&group, &clock, &desk).await;
-        let refusal = propose_round(&group, &clock, &desk, &mut body);
+        sleep_until_due(&group, &clock, desk).await;
+        let refusal = propose_round(&group, &clock, desk, &mut body);
         while desk.under_way.get() > 0 {
             desk.wake.wait().await;
         }

@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use kv_api::encode_response_body;
-use kv_machine::{Machine, MachineOptions, Outcome, Stamp};
+use kv_machine::{LockGranted, Machine, MachineOptions, Outcome, Stamp};
 use moment::Moment;
 use raft_host::{Entry, Refusal, StateMachine};
 use runtime::Clock;
 use wire::{BizCode, Command, RespCode, ResponseHead, encode_response};
 
 use crate::caller::{Caller, Origin};
-use crate::expiry::ExpiryDesk;
+use crate::news::News;
 use crate::refusal::refuse;
 use crate::replies::Replies;
 
@@ -19,7 +19,8 @@ pub struct KvStateMachine {
     tree: Machine,
     replies: Rc<Replies>,
     clock: Clock,
-    expiry: Rc<ExpiryDesk>,
+    /// Nobody listens while the log is replayed.
+    news: Option<Rc<News>>,
     /// Read once a batch: answers of one batch leave together.
     batch_started: Option<Moment>,
     last_apply: Moment,
@@ -36,16 +37,21 @@ impl KvStateMachine {
             tree,
             replies,
             clock,
-            expiry: Rc::default(),
+            news: None,
             batch_started: None,
             last_apply,
             last_time_ms: 0,
         }
     }
 
-    /// Where expiries are settled.
-    pub fn expiry(&self) -> Rc<ExpiryDesk> {
-        self.expiry.clone()
+    /// From now on there are fibers to be told of news.
+    pub fn open_news(&mut self) -> Rc<News> {
+        self.news.get_or_insert_default().clone()
+    }
+
+    /// Takes the locks that were granted since the last call.
+    pub fn take_granted(&mut self) -> impl Iterator<Item = LockGranted> {
+        self.tree.take_granted()
     }
 
     /// The time of the last entry that was applied.
@@ -61,6 +67,17 @@ impl KvStateMachine {
     /// The tree, for reads.
     pub fn tree(&self) -> &Machine {
         &self.tree
+    }
+
+    /// The tree, for watches. Only entries change its nodes.
+    pub fn tree_mut(&mut self) -> &mut Machine {
+        &mut self.tree
+    }
+
+    fn expiry_settled(&self) {
+        if let Some(news) = &self.news {
+            news.expiry.settled();
+        }
     }
 }
 
@@ -78,15 +95,19 @@ impl StateMachine for KvStateMachine {
                 let encode = |out: &mut Vec<u8>| encode_outcome(out, &caller, index, &outcome);
                 self.replies.answer(&caller, now, encode);
             }
-            Some(Origin::Expiry) => self.expiry.settled(),
+            Some(Origin::Expiry) => self.expiry_settled(),
             None => {}
+        }
+        if self.news.is_none() {
+            // What was granted in the past is not news.
+            drop(self.tree.take_granted());
         }
     }
 
     fn refuse(&mut self, origin: Origin, refusal: Refusal) {
         match origin {
             Origin::Client(caller) => refuse(&self.replies, &caller, self.clock.now(), refusal),
-            Origin::Expiry => self.expiry.settled(),
+            Origin::Expiry => self.expiry_settled(),
         }
     }
 
@@ -94,7 +115,15 @@ impl StateMachine for KvStateMachine {
         if let Some(started) = self.batch_started.take() {
             self.last_apply = started;
         }
-        self.expiry.next_deadline(self.tree.next_expiry());
+        if let Some(news) = &self.news {
+            news.expiry.next_deadline(self.tree.next_expiry());
+            if self.tree.has_granted() {
+                news.locks.set();
+            }
+            if self.tree.has_changes() {
+                news.watches.set();
+            }
+        }
         self.replies.flush();
     }
 }

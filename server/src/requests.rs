@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use kv_api::{KvRequest, OperationKind, Owner, Payload, validate};
+use kv_api::{KvRequest, OperationKind, Owner, Payload, WatchRequest, validate};
 use moment::Moment;
 use raft_core::{GroupId, ReadToken};
 use raft_host::{Group, ReadGate, Refusal};
@@ -15,17 +15,19 @@ use wire::{
 };
 
 use crate::caller::{Caller, Origin};
+use crate::hosted::Hosted;
 use crate::machine::KvStateMachine;
 use crate::mail::{ForeignRequest, Mail, Outbox};
 use crate::reads::encode_read;
 use crate::refusal::refuse;
 use crate::replies::Replies;
 use crate::status::{GroupView, encode_kv_status, encode_raft_status};
+use crate::watches::WatchLinks;
 
 /// Where a group lives.
 pub enum Place {
     /// On this shard.
-    Here(Group<KvStateMachine>),
+    Here(Hosted),
     /// On this shard, but its recovery has not finished.
     Starting,
     /// On another shard of this node.
@@ -34,10 +36,11 @@ pub enum Place {
 
 /// What one shard does with requests.
 pub struct Requests {
-    shard: Shard,
-    groups: RefCell<BTreeMap<GroupId, Place>>,
-    outboxes: Rc<[Outbox]>,
-    replies: Rc<Replies>,
+    pub(crate) shard: Shard,
+    pub(crate) groups: RefCell<BTreeMap<GroupId, Place>>,
+    pub(crate) outboxes: Rc<[Outbox]>,
+    pub(crate) replies: Rc<Replies>,
+    pub(crate) links: Rc<WatchLinks>,
     /// Whether every group of the node has been ready once; until then clients are told to wait.
     node_ready: Cell<bool>,
 }
@@ -45,6 +48,7 @@ pub struct Requests {
 /// A request after its body was decoded.
 enum Request<'a> {
     Kv(KvRequest<'a>),
+    Watch(WatchRequest<'a>),
     /// Only the group's number matters.
     OfGroup(GroupId),
 }
@@ -53,6 +57,7 @@ impl Request<'_> {
     fn group(&self) -> GroupId {
         match self {
             Request::Kv(request) => GroupId(request.group_id),
+            Request::Watch(request) => GroupId(request.group_id),
             Request::OfGroup(group) => *group,
         }
     }
@@ -64,9 +69,7 @@ fn decode(command: Command, body: &[u8]) -> Option<Request<'_>> {
         Command::RAFT_QUERY_STATUS | Command::DTKV_QUERY_STATUS => {
             decode_fixed32(body).ok().map(|group| Request::OfGroup(GroupId(group as i32)))
         }
-        Command::DTKV_SYNC_WATCH => kv_api::WatchRequest::decode(body)
-            .ok()
-            .map(|request| Request::OfGroup(GroupId(request.group_id))),
+        Command::DTKV_SYNC_WATCH => WatchRequest::decode(body).ok().map(Request::Watch),
         _ if is_kv(command) => KvRequest::decode(body).ok().map(Request::Kv),
         _ => Some(Request::OfGroup(GroupId(0))),
     }
@@ -88,9 +91,10 @@ impl Requests {
         groups: BTreeMap<GroupId, Place>,
         outboxes: Rc<[Outbox]>,
         replies: Rc<Replies>,
+        links: Rc<WatchLinks>,
     ) -> Requests {
         let groups = RefCell::new(groups);
-        Requests { shard, groups, outboxes, replies, node_ready: Cell::new(false) }
+        Requests { shard, groups, outboxes, replies, links, node_ready: Cell::new(false) }
     }
 
     /// From now on clients are served.
@@ -99,15 +103,15 @@ impl Requests {
     }
 
     /// A group of this shard has recovered.
-    pub fn add_group(&self, id: GroupId, group: Group<KvStateMachine>) {
-        self.groups.borrow_mut().insert(id, Place::Here(group));
+    pub fn add_group(&self, id: GroupId, hosted: Hosted) {
+        self.groups.borrow_mut().insert(id, Place::Here(hosted));
     }
 
     /// The groups of this shard that have recovered.
     pub fn groups_here(&self) -> Vec<Group<KvStateMachine>> {
         let groups = self.groups.borrow();
         let here = groups.values().filter_map(|place| match place {
-            Place::Here(group) => Some(group.clone()),
+            Place::Here(hosted) => Some(hosted.group.clone()),
             Place::Starting | Place::There(_) => None,
         });
         here.collect()
@@ -138,8 +142,8 @@ impl Requests {
         }
         let groups = self.groups.borrow();
         match groups.get(&request.group()) {
-            Some(Place::Here(group)) => {
-                self.execute(caller, process, group, request, body, now);
+            Some(Place::Here(hosted)) => {
+                self.execute(caller, process, hosted, request, body, now);
             }
             Some(Place::There(shard)) => self.pass_on(*shard, caller, process, body, now),
             Some(Place::Starting) => {
@@ -167,17 +171,19 @@ impl Requests {
         self: &Rc<Self>,
         caller: Caller,
         process: ProcessId,
-        group: &Group<KvStateMachine>,
+        hosted: &Hosted,
         request: &Request<'_>,
         body: &[u8],
         now: Moment,
     ) {
+        let group = &hosted.group;
         match request {
             Request::Kv(request) if is_read(caller.command) => {
                 self.read(caller, group, request, body, now);
             }
             Request::Kv(request) => self.write(caller, process, group, request, body, now),
-            Request::OfGroup(id) => self.report(caller, *id, group, now),
+            Request::Watch(request) => self.sync_watch(caller, hosted, request, now),
+            Request::OfGroup(id) => self.report(caller, *id, hosted, now),
         }
     }
 
@@ -272,7 +278,8 @@ impl Requests {
     }
 
     /// Answers what is asked about a group.
-    fn report(&self, caller: Caller, id: GroupId, group: &Group<KvStateMachine>, now: Moment) {
+    fn report(&self, caller: Caller, id: GroupId, hosted: &Hosted, now: Moment) {
+        let group = &hosted.group;
         let status = GroupView {
             id,
             status: group.status(),
@@ -283,7 +290,9 @@ impl Requests {
                 self.replies.answer(&caller, now, |out| encode_raft_status(out, &caller, &status));
             }
             Command::DTKV_QUERY_STATUS => {
-                self.replies.answer(&caller, now, |out| encode_kv_status(out, &caller, &status));
+                let watches = hosted.watches.count_and_touch(caller.client(), now);
+                let encode = |out: &mut Vec<u8>| encode_kv_status(out, &caller, &status, watches);
+                self.replies.answer(&caller, now, encode);
             }
             _ => self.not_supported(caller, now),
         }
@@ -319,11 +328,24 @@ impl Handler for RequestHandler {
             seq: packet.seq,
             deadline: budget.deadline,
         };
+        if let Request::Watch(request) = &request {
+            requests.open_link(connection.id(), GroupId(request.group_id));
+        }
         requests.route(caller, connection.process(), &request, body, budget.now);
         Flow::Continue
     }
 
+    fn response(&self, connection: &Rc<Connection>, packet: &Packet<'_>) {
+        if packet.command == Command::DTKV_WATCH_NOTIFY_PUSH {
+            self.0.notify_answer(connection, packet);
+        }
+    }
+
     fn batch_end(&self, _connection: &Rc<Connection>) {
         self.0.replies.flush();
+    }
+
+    fn closed(&self, connection: &Rc<Connection>) {
+        self.0.close_links(connection.id());
     }
 }
