@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use moment::Moment;
-use rpc::{Connection, ConnectionId, Connections, Flow, Handler, Limits, Push, serve};
+use rpc::{Connection, ConnectionId, Connections, Flow, Handler, Limits, Port, Push, TimeBudget};
 use runtime::{FiberGroup, ListenOptions, ReadHalf, Shard, WriteHalf};
 use wire::{
     Command, ConnectionLimits, Handshake, Packet, PortKind, ProcessId, RequestHead, ResponseHead,
@@ -31,8 +31,13 @@ pub(crate) struct Recorder {
 }
 
 impl Handler for Recorder {
-    fn request(&self, connection: &Rc<Connection>, packet: &Packet<'_>, deadline: Moment) -> Flow {
-        self.requests.borrow_mut().push((packet.command, packet.seq, deadline));
+    fn request(
+        &self,
+        connection: &Rc<Connection>,
+        packet: &Packet<'_>,
+        budget: TimeBudget,
+    ) -> Flow {
+        self.requests.borrow_mut().push((packet.command, packet.seq, budget.deadline));
         self.turns.borrow_mut().push(self.turn.get());
         let head = ResponseHead::success(packet.command, packet.seq);
         match packet.command {
@@ -97,15 +102,15 @@ impl Server {
             let listener = shard.network().listen(any, ListenOptions::default()).await;
             let listener = listener.expect("a free port");
             addresses.push(listener.local_addr());
-            let serving = serve(
+            let port = Rc::new(Port::new(
                 shard.clone(),
-                listener,
                 port,
                 limits.clone(),
                 Rc::clone(&connections),
                 Rc::clone(&handler),
                 fibers.clone(),
-            );
+            ));
+            let serving = async move { port.accept(listener, |stream| port.adopt(stream)).await };
             drop(fibers.spawn("serve", serving));
         }
         let (service, replicate) = (addresses[0], addresses[1]);
