@@ -20,10 +20,14 @@ pub(crate) struct Core<C> {
     pub(crate) limits: Limits,
     /// To be made durable before anything else is written.
     pub(crate) hard_state_wanted: Option<HardState>,
+    /// Whether a frame is being written.
+    pub(crate) is_writing: bool,
     /// Entries up to here may be applied.
     pub(crate) apply_to: Index,
     /// Time of the newest entry.
     pub(crate) time_ms: u64,
+    /// Number of the oldest segment of the log.
+    pub(crate) oldest_segment: u64,
     /// Bytes left in the segment that is being written.
     pub(crate) room: u64,
     /// Reads that were answered, by token.

@@ -4,14 +4,16 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use raft_core::entry::RecordSeed;
-use raft_core::{GroupId, Message, NodeId, Output, ReadAnswer, ReadToken, RoleName, Status};
+use raft_core::{
+    GroupId, Index, Message, NodeId, Output, ReadAnswer, ReadToken, RoleName, Status,
+};
 use runtime::{Condition, FiberGroup, Shard, Signal};
 
 use crate::core::Core;
 use crate::error::GroupError;
 use crate::log::spares::Spares;
 use crate::options::GroupOptions;
-use crate::ports::{Refusal, StateMachine};
+use crate::ports::{Outbox, Refusal, StateMachine};
 use crate::received;
 
 /// A handle to an open group; clones are the same group. All of it stays on one shard.
@@ -30,11 +32,14 @@ pub(crate) struct Shared<M: StateMachine> {
     pub(crate) seed: RecordSeed,
     pub(crate) core: RefCell<Core<M::Caller>>,
     pub(crate) machine: RefCell<M>,
+    pub(crate) outbox: RefCell<Option<Rc<dyn Outbox>>>,
     pub(crate) spares: Rc<Spares>,
     pub(crate) fibers: FiberGroup,
     pub(crate) life: RefCell<Life>,
     /// Whether proposals are accepted; follows `life`.
     pub(crate) accepts: Cell<bool>,
+    /// Whether new entries have to be sent to followers.
+    pub(crate) replicates: Cell<bool>,
     /// Something waits for the disk.
     pub(crate) write_work: Signal,
     /// Something may be applied.
@@ -114,7 +119,9 @@ impl<M: StateMachine> Group<M> {
         }
         drop(core);
         shared.write_work.set();
-        shared.send_work.set();
+        if shared.replicates.get() {
+            shared.send_work.set();
+        }
         Ok(())
     }
 
@@ -180,6 +187,12 @@ impl<M: StateMachine> Group<M> {
         look(&mut self.0.machine.borrow_mut())
     }
 
+    /// Gives the group its links to the other members; a group of one needs none.
+    pub fn connect(&self, outbox: Rc<dyn Outbox>) {
+        *self.0.outbox.borrow_mut() = Some(outbox);
+        self.0.send_work.set();
+    }
+
     /// Takes a message of another member with the records that came behind it. Damaged or
     /// contradicting ones are dropped, as if the network had lost them.
     pub fn step(&self, from: NodeId, message: Message, records: &[u8]) {
@@ -195,6 +208,22 @@ impl<M: StateMachine> Group<M> {
     /// The link to a member broke.
     pub fn unreachable(&self, node: NodeId) {
         self.0.core.borrow_mut().raft.unreachable(node);
+        self.0.drain(&[]);
+    }
+
+    /// A snapshot that holds everything up to `boundary` is durable: the log before it is not
+    /// needed any more. Its files are used again. Applied entries only; the next
+    /// [`Group::open`] must be given this snapshot or a newer one.
+    pub fn compact(&self, boundary: Index) {
+        let mut core = self.0.core.borrow_mut();
+        core.raft.compacted(boundary);
+        if let Some(needed) = core.tail.drop_head(boundary) {
+            for number in core.oldest_segment..needed {
+                self.0.spares.recycle(number);
+            }
+            core.oldest_segment = core.oldest_segment.max(needed);
+        }
+        drop(core);
         self.0.drain(&[]);
     }
 
@@ -231,7 +260,7 @@ impl<M: StateMachine> Group<M> {
             shared.changed.wait().await;
         }
         shared.begin_life(Life::Closing);
-        shared.refuse_behind(raft_core::Index::ZERO, Refusal::OutcomeUnknown);
+        shared.refuse_behind(Index::ZERO, Refusal::OutcomeUnknown);
         shared.fibers.stop();
         shared.fibers.join().await;
         shared.failure().map_or(Ok(()), Err)
@@ -253,7 +282,7 @@ impl<M: StateMachine> Shared<M> {
 
     /// The order of effects is the order of the output's fields.
     fn execute(&self, output: Output, records: &[u8]) {
-        if let Some(outbox) = &self.options.outbox {
+        if let Some(outbox) = &*self.outbox.borrow() {
             for outbound in output.messages {
                 outbox.send(outbound.to, outbound.message, Vec::new());
             }
@@ -275,6 +304,7 @@ impl<M: StateMachine> Shared<M> {
             self.write_work.set();
         }
         if output.replicate {
+            self.replicates.set(true);
             self.send_work.set();
         }
         if let Some(index) = output.apply_to {
@@ -288,6 +318,7 @@ impl<M: StateMachine> Shared<M> {
         if let Some(role) = output.role {
             tracing::info!(group = self.options.identity.group.0, ?role, "role");
             if role.role != RoleName::Leader {
+                self.replicates.set(false);
                 self.refuse_behind(committed, Refusal::OutcomeUnknown);
             }
             self.tick_work.set();
@@ -307,7 +338,7 @@ impl<M: StateMachine> Shared<M> {
         }
         tracing::error!(group = self.options.identity.group.0, %error, "group failed");
         self.begin_life(Life::Failed(error));
-        self.refuse_behind(raft_core::Index::ZERO, Refusal::OutcomeUnknown);
+        self.refuse_behind(Index::ZERO, Refusal::OutcomeUnknown);
         self.fibers.stop();
     }
 
@@ -345,10 +376,10 @@ impl<M: StateMachine> Shared<M> {
     /// Whether something accepted can still come to its end on this node alone.
     fn has_accepted_work(&self) -> bool {
         let core = self.core.borrow();
-        core.tail.has_pending() || core.tail.applied() < core.apply_to
+        core.tail.has_pending() || core.is_writing || core.tail.applied() < core.apply_to
     }
 
-    fn refuse_behind(&self, index: raft_core::Index, refusal: Refusal) {
+    fn refuse_behind(&self, index: Index, refusal: Refusal) {
         let callers = self.core.borrow_mut().proposals.take_behind(index);
         if callers.is_empty() {
             return;

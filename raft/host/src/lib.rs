@@ -28,6 +28,7 @@ mod ports;
 mod proposals;
 mod received;
 mod restart;
+mod send;
 mod ticker;
 
 pub mod hard_state;
@@ -36,5 +37,5 @@ pub mod log;
 pub use error::GroupError;
 pub use group::{Group, GroupStatus, ReadGate};
 pub use log::segment::Identity;
-pub use options::GroupOptions;
+pub use options::{GroupOptions, SnapshotBoundary};
 pub use ports::{Entry, Outbox, Refusal, StateMachine};

@@ -3,7 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use raft_core::{Config, ConfigEntry, Position, Raft, ReadsSettled, Restored, Standing};
+use raft_core::{
+    Config, ConfigEntry, HardState, Index, Raft, ReadsSettled, RestoreError, Restored, Standing,
+};
 use runtime::{Condition, FiberGroup, Shard, Signal};
 
 use crate::applier;
@@ -11,8 +13,9 @@ use crate::core::{Core, Limits};
 use crate::error::{GroupError, during};
 use crate::group::{Group, Life, Shared};
 use crate::hard_state::{HardStateFile, SavedState};
+use crate::log::recovery::Recovered;
 use crate::log::replay::{Replayed, replay};
-use crate::log::segment::segment_number;
+use crate::log::segment::{segment_name, segment_number};
 use crate::log::spares::{Segment, SegmentPlan, Spares};
 use crate::log::tail::LogTail;
 use crate::log::writer::LogWriter;
@@ -21,7 +24,7 @@ use crate::persist::Persist;
 use crate::ports::StateMachine;
 use crate::proposals::Proposals;
 use crate::restart::Restart;
-use crate::ticker;
+use crate::{send, ticker};
 
 const HARD_STATE: &str = "hard-state";
 
@@ -106,28 +109,10 @@ async fn start<M: StateMachine>(
     replayed: Replayed,
 ) -> Result<Group<M>, GroupError> {
     let Replayed { recovered, mut segments, numbers } = replayed;
-    let image = recovered.image.clone();
+    let oldest = numbers.0;
+    check_beginning(&options, &plan, &recovered, oldest)?;
     let (machine, applied, commit) = restart.finish(&recovered);
-    let restored = Restored {
-        hard_state: hard_state.state().hard_state,
-        boundary: Position::default(),
-        config: ConfigEntry { index: raft_core::Index::ZERO, config: options.founding.clone() },
-        runs: image.runs().to_vec(),
-        last: image.last().index,
-        configs: image
-            .configs()
-            .iter()
-            .map(|(index, payload)| {
-                let config = Config::decode(payload).map_err(|_| {
-                    GroupError::Restore(raft_core::RestoreError::Config { index: *index })
-                })?;
-                Ok(ConfigEntry { index: *index, config })
-            })
-            .collect::<Result<Vec<_>, GroupError>>()?,
-        commit,
-        applied,
-        standing: Standing::Full,
-    };
+    let restored = restored(&options, hard_state.state().hard_state, &recovered, applied, commit)?;
     let raft = Raft::new(options.raft.clone(), restored, shard.clock().now())?;
     let current = segments.pop_front();
     let spares = Spares::new(shard, plan.clone(), segments, numbers.1);
@@ -139,16 +124,17 @@ async fn start<M: StateMachine>(
         None => first_segment(&spares).await?,
     };
     let seed = options.identity.seed();
-    let tail =
-        LogTail::new(shard, seed, image, applied, options.batch_bytes, options.cache_bytes_max);
+    let tail = LogTail::new(shard, &options, recovered.image.clone(), applied);
     let log = LogWriter::new(&plan, current, &recovered, Rc::clone(&spares));
     let core = Core {
         raft,
         limits: Limits::of(&options),
         proposals: Proposals::new(),
         hard_state_wanted: None,
+        is_writing: false,
         apply_to: applied,
         time_ms: recovered.time_ms,
+        oldest_segment: oldest,
         room: 0,
         reads: ReadsSettled::default(),
         tail,
@@ -158,10 +144,12 @@ async fn start<M: StateMachine>(
         seed,
         core: RefCell::new(core),
         machine: RefCell::new(machine),
+        outbox: RefCell::new(None),
         spares,
         fibers: fibers.clone(),
         life: RefCell::new(Life::Running),
         accepts: Cell::new(true),
+        replicates: Cell::new(false),
         write_work: Signal::new(),
         apply_work: Signal::new(),
         send_work: Signal::new(),
@@ -173,8 +161,65 @@ async fn start<M: StateMachine>(
     let persist = Persist::new(Rc::clone(&shared), log, hard_state, last);
     drop(fibers.spawn("persist", persist.run()));
     drop(fibers.spawn("apply", applier::run(Rc::clone(&shared))));
+    drop(fibers.spawn("send", send::run(Rc::clone(&shared))));
     drop(fibers.spawn("tick", ticker::run(Rc::clone(&shared))));
     Ok(Group(shared))
+}
+
+/// The log must go on where the snapshot ends, or begin before that.
+fn check_beginning(
+    options: &GroupOptions,
+    plan: &SegmentPlan,
+    recovered: &Recovered,
+    oldest: u64,
+) -> Result<(), GroupError> {
+    let boundary = options.snapshot.position.index;
+    match recovered.image.first() {
+        Some(first) if first > boundary.next() => Err(GroupError::Damaged {
+            path: format!("{}/{}", plan.dir, segment_name(oldest)),
+            offset: 0,
+            index: Some(boundary.next()),
+            what: format!("the log begins at {first}, but the snapshot ends at {boundary}"),
+        }),
+        None if recovered.image.last().index > boundary => Err(GroupError::Damaged {
+            path: plan.dir.clone(),
+            offset: 0,
+            index: Some(boundary.next()),
+            what: "the log was begun anew behind a snapshot that is newer than this one".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// What consensus starts from: the entries behind the snapshot.
+fn restored(
+    options: &GroupOptions,
+    hard_state: HardState,
+    recovered: &Recovered,
+    applied: Index,
+    commit: Index,
+) -> Result<Restored, GroupError> {
+    let boundary = options.snapshot.position;
+    let image = &recovered.image;
+    let mut configs = Vec::new();
+    for (index, payload) in image.configs() {
+        let malformed = |_| RestoreError::Config { index: *index };
+        if *index > boundary.index {
+            let config = Config::decode(payload).map_err(malformed)?;
+            configs.push(ConfigEntry { index: *index, config });
+        }
+    }
+    Ok(Restored {
+        hard_state,
+        boundary,
+        config: options.snapshot.config.clone(),
+        runs: image.runs_behind(boundary.index),
+        last: image.last().index.max(boundary.index),
+        configs,
+        commit,
+        applied,
+        standing: Standing::Full,
+    })
 }
 
 /// The first segment of a new log. When it cannot be made there is no group.

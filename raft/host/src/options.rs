@@ -1,18 +1,16 @@
 //! What a group is opened with.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use raft_core::entry::record_size;
-use raft_core::{Config, RaftOptions};
+use raft_core::{Config, ConfigEntry, Index, Position, RaftOptions};
 
 use crate::error::GroupError;
 use crate::log::frame::frame_size;
 use crate::log::segment::{BLOCK, Identity};
-use crate::ports::Outbox;
 
 /// The settings of one group on one node.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct GroupOptions {
     /// Where its files are, below the node's data directory.
     pub dir: String,
@@ -20,12 +18,10 @@ pub struct GroupOptions {
     pub identity: Identity,
     /// The settings of consensus.
     pub raft: RaftOptions,
-    /// The members the group was founded with; memberships in the log go before it.
-    pub founding: Config,
+    /// What the state machine holds when the group is opened.
+    pub snapshot: SnapshotBoundary,
     /// Which life of the node's disk this is.
     pub incarnation: u64,
-    /// The links to the other members; a group of one needs none.
-    pub outbox: Option<Rc<dyn Outbox>>,
     /// Bytes of a segment file.
     pub segment_bytes: u64,
     /// Segments kept ready ahead of need.
@@ -44,6 +40,23 @@ pub struct GroupOptions {
     pub mark_delay: Duration,
 }
 
+/// Where a snapshot stands in the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SnapshotBoundary {
+    /// The last entry in it; index zero for an empty state machine.
+    pub position: Position,
+    /// The membership there.
+    pub config: ConfigEntry,
+}
+
+impl SnapshotBoundary {
+    /// The beginning of a group with these members.
+    pub fn founded_with(config: Config) -> SnapshotBoundary {
+        let config = ConfigEntry { index: Index::ZERO, config };
+        SnapshotBoundary { position: Position::default(), config }
+    }
+}
+
 impl GroupOptions {
     /// Settings with the usual limits.
     pub fn new(dir: &str, identity: Identity, raft: RaftOptions, founding: Config) -> GroupOptions {
@@ -51,9 +64,8 @@ impl GroupOptions {
             dir: dir.to_owned(),
             identity,
             raft,
-            founding,
+            snapshot: SnapshotBoundary::founded_with(founding),
             incarnation: 1,
-            outbox: None,
             segment_bytes: 64 << 20,
             spare_segments: 2,
             batch_bytes: 1 << 20,

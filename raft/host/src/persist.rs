@@ -96,6 +96,7 @@ impl<M: StateMachine> Persist<M> {
                     return Work::Wait;
                 };
                 core.room = self.log.room() - frame.size() as u64;
+                core.is_writing = true;
                 Work::Frame(frame)
             }
             Some(_) if self.group.spares.ready() > 0 => Work::Roll,
@@ -105,9 +106,11 @@ impl<M: StateMachine> Persist<M> {
     }
 
     fn note_durable(&mut self, frame: &Frame) {
+        let mut core = self.group.core.borrow_mut();
+        core.is_writing = false;
         if let Some(last) = frame.last() {
             self.durable_index = last.index;
-            self.group.core.borrow_mut().raft.persisted(last.index, last.term);
+            core.raft.persisted(last.index, last.term);
         }
     }
 

@@ -31,13 +31,14 @@ pub(crate) struct Restart<M> {
 
 impl<M: StateMachine> Restart<M> {
     pub(crate) fn new(options: &GroupOptions, saved: SavedState, machine: M) -> Restart<M> {
+        let boundary = options.snapshot.position.index;
         Restart {
             machine,
             node: options.raft.id,
-            decides_alone: decides_alone(&options.founding, options.raft.id),
+            decides_alone: decides_alone(&options.snapshot.config.config, options.raft.id),
             configs: 0,
-            commit: saved.commit,
-            applied: Index::ZERO,
+            commit: saved.commit.max(boundary),
+            applied: boundary,
             kept: VecDeque::new(),
             kept_bytes: 0,
         }

@@ -1,6 +1,8 @@
 //! Every cut and every flipped bit of a small log: never a panic, never wrong bytes, and nothing
 //! that was acknowledged is lost in silence.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 use raft_core::entry::{Record, RecordHead, record_size, write_record};
 use raft_core::{EntryKind, GroupId, Index, Term};
 use raft_host::log::frame::{Digest, FRAME_HEADER, FrameHeader, frame_size};
@@ -439,6 +441,19 @@ fn a_truncating_frame_voids_what_it_says() {
     let frames: Vec<_> =
         (1..=2).filter_map(|index| recovered.image.frame_of(Index(index))).collect();
     assert_eq!((frames[0].count, frames[1].offset), (1, end as u64));
+}
+
+#[test]
+fn a_log_can_begin_anew_behind_a_snapshot() {
+    let mut log = Log::new();
+    log.append(1, &[b"a", b"b", b"c"]);
+    let end = log.frames[0].offset + log.frames[0].size;
+    log.append_at(0, end, 100, 5, &[b"z"], true);
+    let recovered = log.recover(2).unwrap().0;
+    assert_eq!(recovered.image.first(), Some(Index(100)));
+    assert_eq!(recovered.image.last().index, Index(100));
+    assert_eq!(recovered.image.frame_of(Index(2)), None);
+    assert_eq!(recovered.image.runs().len(), 1);
 }
 
 #[test]

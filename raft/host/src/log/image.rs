@@ -61,6 +61,20 @@ impl LogImage {
         &self.runs
     }
 
+    /// Terms of the entries behind `boundary`.
+    pub fn runs_behind(&self, boundary: Index) -> Vec<Run> {
+        if self.last.index <= boundary {
+            return Vec::new();
+        }
+        let next = boundary.next();
+        let behind = self.runs.partition_point(|run| run.first <= next);
+        let mut runs = self.runs.get(behind.saturating_sub(1)..).unwrap_or_default().to_vec();
+        if let Some(first) = runs.first_mut() {
+            first.first = first.first.max(next);
+        }
+        runs
+    }
+
     /// Membership entries and their payloads.
     pub fn configs(&self) -> &[(Index, Vec<u8>)] {
         &self.configs

@@ -327,11 +327,10 @@ impl Recovery {
                 Ok(Next::Frame(Link { header, checksum, verified }))
             }
             Ok(_) => Err(self.contradiction(segment, place)),
-            Err(BadRecord { fault: BadRecordFault::Record(fault), .. })
-                if matches!(fault, RecordFault::Kind(_) | RecordFault::Version(_)) =>
-            {
-                Err(self.newer(segment, place))
-            }
+            Err(BadRecord {
+                fault: BadRecordFault::Record(RecordFault::Kind(_) | RecordFault::Version(_)),
+                ..
+            }) => Err(self.newer(segment, place)),
             Err(bad) => Ok(stop(StopFault::Record(bad), Some(header.last()))),
         }
     }
@@ -352,7 +351,8 @@ impl Recovery {
         }
         let next = self.image.last().index.next();
         if header.truncates {
-            return header.first <= next && header.first > self.commit;
+            // Further ahead: the log begins anew behind a snapshot.
+            return header.first > self.commit;
         }
         header.first == next && (header.count == 0 || header.first_term >= self.image.last().term)
     }
@@ -361,10 +361,11 @@ impl Recovery {
         let header = link.header;
         let records = &bytes[FRAME_HEADER..FRAME_HEADER + header.length as usize];
         if self.next_sequence == 0 {
-            let boundary = Position { index: header.first.previous(), ..Position::default() };
-            self.image = LogImage::behind(boundary);
+            self.begin_anew(&header);
         }
-        if header.truncates {
+        if header.truncates && header.first > self.image.last().index.next() {
+            self.begin_anew(&header);
+        } else if header.truncates {
             self.image.truncate(header.first);
         }
         if link.verified.has_config || header.first_term != header.last_term {
@@ -381,6 +382,11 @@ impl Recovery {
         self.offset += header.size() as u64;
         self.end = (segment.number, self.offset);
         Fed::Frame { header, records, size: header.size() }
+    }
+
+    fn begin_anew(&mut self, header: &FrameHeader) {
+        let boundary = Position { index: header.first.previous(), ..Position::default() };
+        self.image = LogImage::behind(boundary);
     }
 
     /// Notes terms and memberships of verified records.

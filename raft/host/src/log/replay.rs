@@ -12,8 +12,8 @@ use super::spares::{Segment, SegmentPlan};
 use crate::error::{GroupError, during};
 
 /// Bytes of one read, and how many of them are under way.
-const READ: usize = 2 << 20;
-const READS: usize = 4;
+const READ: usize = 512 << 10;
+const READS: usize = 8;
 
 /// A log that can be written again.
 pub(crate) struct Replayed {

@@ -4,13 +4,14 @@
 use std::collections::VecDeque;
 
 use raft_core::entry::{Record, RecordHead, RecordSeed, record_size};
-use raft_core::{Index, Position, Term};
+use raft_core::{Index, Position, Sendable, Term};
 use runtime::Shard;
 
 use super::batch::{Batch, BatchBuffers, Frame, Link};
 use super::frame::frame_size;
 use super::image::{FrameRef, LogImage};
 use crate::applier::Slice;
+use crate::options::GroupOptions;
 
 /// The log as the group's fibers share it.
 pub(crate) struct LogTail {
@@ -64,29 +65,23 @@ pub(crate) enum Unapplied {
 impl LogTail {
     pub(crate) fn new(
         shard: &Shard,
-        seed: RecordSeed,
+        options: &GroupOptions,
         image: LogImage,
         applied: Index,
-        batch_bytes: usize,
-        cache_bytes_max: usize,
     ) -> LogTail {
         LogTail {
-            seed,
-            buffers: BatchBuffers::new(shard, batch_bytes),
+            seed: options.identity.seed(),
+            buffers: BatchBuffers::new(shard, options.batch_bytes),
             pending: VecDeque::new(),
             held: VecDeque::new(),
             held_bytes: 0,
-            cache_bytes_max,
-            last: image.last(),
+            cache_bytes_max: options.cache_bytes_max,
+            last: Position { index: image.last().index.max(applied), ..image.last() },
             image,
             applied,
             cursor: Cursor::default(),
             unapplied_bytes: 0,
         }
-    }
-
-    pub(crate) fn last(&self) -> Position {
-        self.last
     }
 
     pub(crate) fn applied(&self) -> Index {
@@ -246,24 +241,34 @@ impl LogTail {
         bytes_max: u64,
         out: &mut Vec<u8>,
     ) -> Option<Index> {
+        let mut copied = None;
         let mut next = first;
-        let start = out.len();
-        while next <= last {
-            let Some((from, valid_to, records)) = self.records_of(next) else { break };
-            let mut position = position_of(records, from, next);
-            while next <= last.min(valid_to) {
-                let rest = records.get(position..)?;
-                let record = Record::read_verified(rest).ok()?;
-                let size = record.size();
-                if out.len() > start && (out.len() - start + size) as u64 > bytes_max {
-                    return Some(next.previous());
-                }
-                out.extend_from_slice(rest.get(..size)?);
-                position += size;
-                next = next.next();
+        while next <= last
+            && let Some((from, valid_to, records)) = self.records_of(next)
+        {
+            let position = position_of(records, from, next);
+            let rest = records.get(position..).unwrap_or_default();
+            let end = last.min(valid_to);
+            let until = copy_range(rest, next, end, bytes_max, out);
+            copied = until.or(copied);
+            if until != Some(end) {
+                break;
             }
+            next = end.next();
         }
-        (next > first).then(|| next.previous())
+        copied
+    }
+
+    /// The frame on disk that holds the entry at `index`.
+    pub(crate) fn place_of(&self, index: Index) -> Option<FrameRef> {
+        self.image.frame_of(index)
+    }
+
+    /// Forgets frames that hold nothing behind `boundary`, which was applied. Returns the number of
+    /// the oldest segment still needed.
+    pub(crate) fn drop_head(&mut self, boundary: Index) -> Option<u64> {
+        assert!(boundary <= self.applied, "only applied entries are dropped");
+        self.image.drop_head(boundary)
     }
 
     /// The records in memory around `index`: index of the first, last valid index, bytes.
@@ -341,6 +346,45 @@ impl LogTail {
             Some(record) => record.head.term,
             None => self.image.term_at(previous).unwrap_or_default(),
         }
+    }
+}
+
+/// Copies the records `first ..= last` at the start of `records` to `out`, as long as there are no
+/// more than `bytes_max` in `out`, but at least one. Returns the last index copied.
+fn copy_range(
+    records: &[u8],
+    first: Index,
+    last: Index,
+    bytes_max: u64,
+    out: &mut Vec<u8>,
+) -> Option<Index> {
+    let mut rest = records;
+    let mut size = 0;
+    let mut next = first;
+    while next <= last
+        && let Ok(record) = Record::read_verified(rest)
+        && (out.is_empty() && size == 0 || (out.len() + size + record.size()) as u64 <= bytes_max)
+    {
+        size += record.size();
+        rest = rest.get(record.size()..).unwrap_or_default();
+        next = next.next();
+    }
+    out.extend_from_slice(records.get(..size)?);
+    (next > first).then(|| next.previous())
+}
+
+impl FrameRef {
+    /// Copies what is wanted of the frame's verified `records` to `out`. Returns the last index
+    /// copied.
+    pub(crate) fn copy_records(
+        &self,
+        records: &[u8],
+        wanted: Sendable,
+        out: &mut Vec<u8>,
+    ) -> Option<Index> {
+        let position = position_of(records, self.first, wanted.first);
+        let last = wanted.last.min(self.last());
+        copy_range(records.get(position..)?, wanted.first, last, wanted.bytes_max, out)
     }
 }
 

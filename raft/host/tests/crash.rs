@@ -1,0 +1,85 @@
+//! A group of one that dies at any moment, in the simulator.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+mod ledger;
+
+use std::time::Duration;
+
+use ledger::{Ledger, LifeError, live, small_options};
+use runtime::sim::{CrashKind, Ending, NodeKey, Run, World, WorldOptions};
+
+const NODE: NodeKey = NodeKey(1);
+const LONG: Duration = Duration::from_secs(60);
+
+fn start(world: &World, ledger: &Ledger, rounds: u64) -> Run<LifeError> {
+    let ledger = ledger.clone();
+    world.start(NODE, 1, move |shard| live(shard, small_options(), ledger.clone(), rounds))
+}
+
+fn finish(world: &World, run: &Run<LifeError>) {
+    assert!(world.run_until(|_| run.has_ended(), LONG).unwrap(), "the group does not stop");
+    match run.take_ending() {
+        Some(Ending::Good) => {}
+        Some(Ending::Failed(LifeError::Group(error))) => panic!("{error}"),
+        _ => panic!("the process failed"),
+    }
+}
+
+#[test]
+fn a_group_of_one_serves_stops_and_restarts_with_everything() {
+    let world = World::new(WorldOptions::new(1));
+    let ledger = Ledger::default();
+    for life in 1..=3 {
+        let run = start(&world, &ledger, 40);
+        finish(&world, &run);
+        let book = ledger.book();
+        assert_eq!(book.opened, life);
+        assert_eq!(book.acknowledged.len() as u64, book.proposed, "a stop answers everybody");
+        assert_eq!(book.refused, []);
+    }
+    let segments =
+        world.disk(NODE).paths().into_iter().filter(|path| path.ends_with(".log")).count();
+    assert!(segments > 4, "the log has rolled: {segments}");
+}
+
+/// Invariants I7, I14 and I25, pitfalls 1, 2 and 3, trap G2: whenever the node dies, what was acknowledged is there after the
+/// restart, also when it dies again while it recovers, and it leads in a new term.
+fn dies_everywhere(kind: CrashKind, seed: u64, stride: u64) {
+    let events = {
+        let world = World::new(WorldOptions::new(seed));
+        let run = start(&world, &Ledger::default(), 25);
+        finish(&world, &run);
+        world.events()
+    };
+    let mut deaths = 0;
+    for death in (1..events).step_by(stride as usize) {
+        let world = World::new(WorldOptions::new(seed));
+        let ledger = Ledger::default();
+        drop(start(&world, &ledger, 25));
+        world.run_until(|world| world.events() >= death, LONG).unwrap();
+        world.crash(NODE, kind);
+        drop(start(&world, &ledger, 0));
+        let again = world.events() + death % 97;
+        world.run_until(|world| world.events() >= again, LONG).unwrap();
+        world.crash(NODE, kind);
+        let run = start(&world, &ledger, 5);
+        finish(&world, &run);
+        let run = start(&world, &ledger, 1);
+        finish(&world, &run);
+        deaths += 1;
+    }
+    assert!(deaths > 50, "only {deaths} deaths in {events} events");
+}
+
+#[test]
+fn killed_at_any_event_nothing_acknowledged_is_lost() {
+    dies_everywhere(CrashKind::Kill, 11, 1);
+}
+
+/// Trap G4: an acknowledged entry survives the loss of everything that no sync covered.
+#[test]
+fn without_power_at_any_event_nothing_acknowledged_is_lost() {
+    dies_everywhere(CrashKind::PowerLoss, 12, 1);
+    dies_everywhere(CrashKind::PowerLoss, 13, 1);
+}

@@ -1,0 +1,169 @@
+//! A state machine that keeps what it is given, and the book of what its callers were told.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use raft_core::{Config, GroupId, NodeId, RaftOptions};
+use raft_host::{Entry, Group, GroupError, GroupOptions, Identity, Refusal, StateMachine};
+use runtime::{BootError, Shard};
+
+pub(crate) const IDENTITY: Identity = Identity { cluster: 0xD0, group: GroupId(7) };
+
+/// What callers were told, across all lives of a node.
+#[derive(Default, Debug)]
+pub(crate) struct Book {
+    pub(crate) proposed: u64,
+    pub(crate) acknowledged: Vec<u64>,
+    pub(crate) refused: Vec<(u64, Refusal)>,
+    /// What the machine of the current life has applied: index and number.
+    pub(crate) applied: Vec<(u64, u64)>,
+    /// Applied by the end of recovery.
+    pub(crate) recovered: Vec<(u64, u64)>,
+    pub(crate) opened: u64,
+    /// The newest term in which this node served.
+    pub(crate) term: u32,
+    pub(crate) failure: Option<GroupError>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Ledger(Arc<Mutex<Book>>);
+
+impl Ledger {
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap()
+    }
+}
+
+/// Applies numbers.
+pub(crate) struct Machine {
+    ledger: Ledger,
+    answers: Vec<u64>,
+}
+
+impl Machine {
+    pub(crate) fn new(ledger: &Ledger) -> Machine {
+        ledger.book().applied.clear();
+        Machine { ledger: ledger.clone(), answers: Vec::new() }
+    }
+}
+
+impl StateMachine for Machine {
+    type Caller = u64;
+
+    fn apply(&mut self, entry: Entry<'_>, caller: Option<u64>) {
+        let number = number_of(entry.payload);
+        assert!(caller.is_none_or(|caller| caller == number), "an answer goes to its caller");
+        let mut book = self.ledger.book();
+        let last = book.applied.last().map_or(0, |(index, _)| *index);
+        assert!(entry.index.0 > last, "indexes rise");
+        book.applied.push((entry.index.0, number));
+        self.answers.extend(caller);
+    }
+
+    fn refuse(&mut self, caller: u64, refusal: Refusal) {
+        self.ledger.book().refused.push((caller, refusal));
+    }
+
+    fn batch_end(&mut self) {
+        self.ledger.book().acknowledged.append(&mut self.answers);
+    }
+}
+
+/// The payload of a number: its length and bytes follow from it.
+pub(crate) fn payload_of(number: u64) -> Vec<u8> {
+    let length = (number * 37 % 900) as usize;
+    let mut payload = number.to_le_bytes().to_vec();
+    payload.extend((0..length).map(|position| (number as usize * 31 + position) as u8));
+    payload
+}
+
+pub(crate) fn number_of(payload: &[u8]) -> u64 {
+    let number = u64::from_le_bytes(payload[..8].try_into().unwrap());
+    assert_eq!(payload, payload_of(number), "payloads come back as they were proposed");
+    number
+}
+
+/// Options with small files, so that a short run sees every kind of change.
+pub(crate) fn small_options() -> GroupOptions {
+    let node = NodeId(1);
+    let founding = Config::of([node], []);
+    let mut options = GroupOptions::new("groups/7", IDENTITY, RaftOptions::new(node, 99), founding);
+    options.segment_bytes = 64 << 10;
+    options.batch_bytes = 16 << 10;
+    options.payload_bytes_max = 4 << 10;
+    options.cache_bytes_max = 32 << 10;
+    options
+}
+
+/// Checks what must hold after every restart: all that was acknowledged is there, once, in the
+/// order of proposal; nothing else than what was proposed.
+pub(crate) fn check_recovered(book: &Book) {
+    let numbers: Vec<u64> = book.recovered.iter().map(|(_, number)| *number).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "each number once and in order: {numbers:?}");
+    assert!(numbers.last().is_none_or(|last| *last <= book.proposed));
+    for number in &book.acknowledged {
+        assert!(numbers.binary_search(number).is_ok(), "acknowledged {number} is lost");
+    }
+}
+
+/// A life of a node: opens the group, checks it, and proposes numbers in uneven bursts until
+/// `proposals` were made or the node stops.
+pub(crate) async fn live(
+    shard: Shard,
+    options: GroupOptions,
+    ledger: Ledger,
+    proposals: u64,
+) -> Result<(), LifeError> {
+    let group = Group::open(&shard, options, Machine::new(&ledger)).await?;
+    group.serving().await?;
+    {
+        let mut book = ledger.book();
+        book.opened += 1;
+        book.recovered = book.applied.clone();
+        check_recovered(&book);
+        let term = group.status().raft.term.0;
+        assert!(term > book.term, "a node that has led in a term never leads in it again");
+        book.term = term;
+    }
+    for round in 0..proposals {
+        for _ in 0..[1, 1, 5, 2, 30, 1, 12][round as usize % 7] {
+            let number = {
+                let mut book = ledger.book();
+                book.proposed += 1;
+                book.proposed
+            };
+            let payload = payload_of(number);
+            let (head, body) = payload.split_at(payload.len().min(3));
+            if let Err((number, refusal)) = group.propose([head, body], number) {
+                ledger.book().refused.push((number, refusal));
+            }
+        }
+        let pause = Duration::from_micros([0, 50, 400, 3000][round as usize % 4]);
+        shard.clock().sleep(pause).await;
+        if let Some(error) = group.status().failure {
+            ledger.book().failure = Some(error.clone());
+            return Err(error.into());
+        }
+    }
+    group.stop().await?;
+    Ok(())
+}
+
+#[derive(Debug)]
+pub(crate) enum LifeError {
+    #[expect(dead_code, reason = "shown when a test fails")]
+    Boot(BootError),
+    Group(GroupError),
+}
+
+impl From<BootError> for LifeError {
+    fn from(error: BootError) -> LifeError {
+        LifeError::Boot(error)
+    }
+}
+
+impl From<GroupError> for LifeError {
+    fn from(error: GroupError) -> LifeError {
+        LifeError::Group(error)
+    }
+}
