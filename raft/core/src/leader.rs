@@ -1,4 +1,4 @@
-//! A leader: sends, counts copies, and makes sure that it still leads.
+//! A leader: sends entries and heartbeats, and counts copies.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -9,21 +9,17 @@ use crate::answers::Sendable;
 use crate::change::PendingChange;
 use crate::log::Search;
 use crate::message::{
-    Append, AppendOutcome, AppendReply, Body, Heartbeat, HeartbeatReply, ReadIndexReply, TermSpan,
+    Append, AppendOutcome, AppendReply, Body, Heartbeat, HeartbeatReply, TermSpan,
 };
 use crate::node::Node;
-use crate::options::ReadMode;
-use crate::output::{OwnEntry, OwnEntryBody, ReadAnswer};
+use crate::output::{OwnEntry, OwnEntryBody};
 use crate::progress::{Flow, Progress};
 use crate::quorum;
-use crate::reads::Proven;
 use crate::transfer::Transfer;
 use crate::types::{Index, NodeId, Position, Round};
 
 /// Rounds whose answers still say something about time. Older answers only say less.
 const ROUNDS_MAX: usize = 256;
-/// Questions of other nodes about reads that wait at once; a node has one under way.
-const REMOTE_READS_MAX: usize = 1024;
 
 /// The state of a leader in its term.
 #[derive(Debug)]
@@ -35,12 +31,12 @@ pub(crate) struct Leader {
     pub(crate) progress: Vec<Progress>,
     pub(crate) round: Round,
     /// When the newest rounds were begun.
-    rounds: VecDeque<(Round, Moment)>,
+    pub(crate) rounds: VecDeque<(Round, Moment)>,
     next_round_at: Moment,
     /// The lease rests on answers to this round and later ones.
     pub(crate) lease_from: Round,
     /// The lease holds before this time.
-    lease_until: Moment,
+    pub(crate) lease_until: Moment,
     /// When the newest round that a quorum answered was begun.
     pub(crate) quorum_heard: Moment,
     pub(crate) transfer: Option<Transfer>,
@@ -185,49 +181,6 @@ impl Leader {
         let to = progress.id;
         let entries = Default::default();
         node.send(to, Body::Append(Append { previous, round, commit, entries }));
-    }
-
-    /// The node answered a round. Renews the lease and proves reads.
-    fn answered(&mut self, node: &mut Node, from: NodeId, round: Round) -> bool {
-        let rounds = &self.rounds;
-        let begun = rounds.binary_search_by_key(&round, |(round, _)| *round).ok();
-        let begun = begun.map(|place| rounds[place].1);
-        if round > self.round {
-            return false;
-        }
-        let Some(progress) = self.progress_of(from) else { return false };
-        let is_newer = round > progress.acked;
-        progress.answered(round, begun);
-        if is_newer {
-            self.count_answers(node);
-        }
-        true
-    }
-
-    pub(crate) fn count_answers(&mut self, node: &mut Node) {
-        let own = node.id();
-        let config = &node.log.config().config;
-        let heard = quorum::reached(config, |voter| match voter == own {
-            true => Moment::MAX,
-            false => self.progress(voter).and_then(|p| p.heard).unwrap_or_default(),
-        });
-        let margin = node.options.lease_margin;
-        let lease = quorum::reached(config, |voter| match (voter == own, self.progress(voter)) {
-            (true, _) => Moment::MAX,
-            (false, Some(progress)) if progress.acked >= self.lease_from => {
-                let loyal = progress.loyalty.saturating_sub(margin);
-                progress.heard.map_or(Moment::ZERO, |begun| begun + loyal)
-            }
-            (false, _) => Moment::ZERO,
-        });
-        let round = quorum::reached(config, |voter| match voter == own {
-            true => self.round,
-            false => self.progress(voter).map_or(Round(0), |progress| progress.acked),
-        });
-        self.quorum_heard = self.quorum_heard.max(heard.min(node.now));
-        self.lease_until = lease;
-        let proven = node.reads.prove(round.0, None);
-        Self::answer_remote(node, proven);
     }
 
     pub(crate) fn on_heartbeat_reply(
@@ -380,56 +333,5 @@ impl Leader {
             self.count_answers(node);
         }
         true
-    }
-
-    /// A read begins now.
-    pub(crate) fn read(&self, node: &mut Node) -> ReadAnswer {
-        let proven = node.commit() >= self.first && self.lease_holds(node, node.now);
-        if proven && node.applied() >= node.commit() {
-            return ReadAnswer::Now;
-        }
-        let token = node.reads.join();
-        if proven {
-            let index = node.commit();
-            let proven = node.reads.prove_all(index);
-            Self::answer_remote(node, proven);
-        }
-        ReadAnswer::Wait(token)
-    }
-
-    /// A read begins on another node.
-    pub(crate) fn on_read_index(&self, node: &mut Node, from: NodeId, context: u64) {
-        let proven = node.commit() >= self.first && self.lease_holds(node, node.now);
-        if proven || node.reads.remote_len() >= REMOTE_READS_MAX {
-            let index = proven.then_some(node.commit());
-            node.send(from, Body::ReadIndexReply(ReadIndexReply { context, index }));
-        } else {
-            node.reads.join_remote((from, context));
-        }
-    }
-
-    fn answer_remote(node: &mut Node, proven: Option<Proven>) {
-        let Some(proven) = proven else { return };
-        for (to, context) in proven.remote {
-            let index = Some(proven.index);
-            node.send(to, Body::ReadIndexReply(ReadIndexReply { context, index }));
-        }
-    }
-
-    /// Whether nobody else can lead at `now`.
-    pub(crate) fn lease_holds(&self, node: &Node, now: Moment) -> bool {
-        if self.has_ordered_transfer() {
-            return false;
-        }
-        // After a pause the clock is not trusted with a lease from before it.
-        let paused = now.since(node.now) > node.options.heartbeat_interval * 2;
-        let leased = node.options.read_mode == ReadMode::Lease && now < self.lease_until && !paused;
-        leased || node.decides_alone()
-    }
-
-    /// The lease is void; only answers to rounds that begin from now on renew it.
-    pub(crate) fn drop_lease(&mut self) {
-        self.lease_from = self.round.next();
-        self.lease_until = Moment::ZERO;
     }
 }

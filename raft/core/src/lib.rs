@@ -47,6 +47,7 @@ mod change;
 mod election;
 mod follower;
 mod leader;
+mod lease;
 mod transfer;
 
 mod log;

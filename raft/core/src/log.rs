@@ -21,8 +21,9 @@ pub(crate) struct Log {
     /// `boundary.index <= durable <= last`.
     last: Index,
     durable: Index,
-    /// The first one is at or below the boundary, the others are entries after it; the last one is
-    /// in force.
+    /// The membership at the boundary.
+    base: ConfigEntry,
+    /// The memberships after the boundary, rising; the last one is in force.
     configs: Vec<ConfigEntry>,
 }
 
@@ -37,15 +38,13 @@ pub(crate) enum Search {
 
 impl Log {
     pub(crate) fn restore(restored: &Restored) -> Result<Log, RestoreError> {
-        let mut configs = Vec::with_capacity(1 + restored.configs.len());
-        configs.push(restored.config.clone());
-        configs.extend(restored.configs.iter().cloned());
         let log = Log {
             boundary: restored.boundary,
             runs: restored.runs.clone(),
             last: restored.last,
             durable: restored.last,
-            configs,
+            base: restored.config.clone(),
+            configs: restored.configs.clone(),
         };
         log.check()?;
         Ok(log)
@@ -63,14 +62,16 @@ impl Log {
         if !(begins_right && rises && ends_right && after_boundary) {
             return Err(RestoreError::Runs);
         }
-        let mut least = Index::ZERO;
-        for (place, entry) in self.configs.iter().enumerate() {
-            let (low, high) = match place {
-                0 => (Index::ZERO, self.boundary.index),
-                _ => (self.boundary.index.next().max(least), self.last),
-            };
-            let sound = entry.config.halves().all(|members| members.check().is_ok());
-            if !sound || entry.index < low || entry.index > high {
+        let unsound = |entry: &ConfigEntry, low: Index, high: Index| {
+            let members = entry.config.halves().all(|members| members.check().is_ok());
+            !members || entry.index < low || entry.index > high
+        };
+        if unsound(&self.base, Index::ZERO, self.boundary.index) {
+            return Err(RestoreError::Config { index: self.base.index });
+        }
+        let mut least = self.boundary.index.next();
+        for entry in &self.configs {
+            if unsound(entry, least, self.last) {
                 return Err(RestoreError::Config { index: entry.index });
             }
             least = entry.index.next();
@@ -100,14 +101,16 @@ impl Log {
 
     /// The membership in force.
     pub(crate) fn config(&self) -> &ConfigEntry {
-        self.configs.last().expect("a log always has the membership at its boundary")
+        self.configs.last().unwrap_or(&self.base)
     }
 
     /// Whether the node votes in the membership in force, or in one that may still turn out to be:
     /// the newest committed one and every later one.
     pub(crate) fn may_turn_to(&self, node: NodeId, commit: Index) -> bool {
         let settled = self.configs.partition_point(|entry| entry.index <= commit);
-        self.configs[settled.saturating_sub(1)..].iter().any(|entry| entry.config.votes(node))
+        let newest = if settled == 0 { &self.base } else { &self.configs[settled - 1] };
+        let later = &self.configs[settled..];
+        newest.config.votes(node) || later.iter().any(|entry| entry.config.votes(node))
     }
 
     /// The term of an entry, or of the boundary; `None` outside the log.
@@ -236,7 +239,9 @@ impl Log {
 
     fn drop_old_configs(&mut self) {
         let below = self.configs.partition_point(|entry| entry.index <= self.boundary.index);
-        self.configs.drain(..below.saturating_sub(1));
+        if let Some(newest) = self.configs.drain(..below).next_back() {
+            self.base = newest;
+        }
     }
 
     /// Puts a snapshot's boundary in place of the log up to it, or of the whole log when that does
@@ -246,15 +251,15 @@ impl Log {
         if self.holds(boundary) {
             self.durable = self.durable.max(boundary.index);
             self.compact(boundary.index);
-            self.configs[0] = config;
+            self.base = config;
             return;
         }
         self.boundary = boundary;
         self.runs.clear();
         self.last = boundary.index;
         self.durable = boundary.index;
+        self.base = config;
         self.configs.clear();
-        self.configs.push(config);
     }
 
     /// The last entry up to `last` that can go into one message beginning at `first`.

@@ -88,17 +88,17 @@ mod tests {
 
     #[test]
     fn table() {
-        let table: &[(&[u32], Option<&[u32]>, &[u64], u64)] = &[
-            (&[0], None, &[7], 7),
-            (&[0, 1], None, &[7, 5], 5),
-            (&[0, 1, 2], None, &[7, 5, 3], 5),
-            (&[0, 1, 2, 3], None, &[9, 7, 5, 3], 5),
-            (&[0, 1, 2, 3, 4], None, &[9, 7, 5, 3, 1], 5),
-            (&[0, 1, 2], Some(&[2, 3, 4]), &[9, 9, 1, 4, 3], 3),
-            (&[0], Some(&[1]), &[9, 2], 2),
-        ];
-        for &(current, next, values, expected) in table {
-            let config = config(current, next);
+        // The current voters, the next ones if any, each node's value, and the answer.
+        for (current, next, values, expected) in [
+            (&[0][..], &[][..], &[7][..], 7),
+            (&[0, 1], &[], &[7, 5], 5),
+            (&[0, 1, 2], &[], &[7, 5, 3], 5),
+            (&[0, 1, 2, 3], &[], &[9, 7, 5, 3], 5),
+            (&[0, 1, 2, 3, 4], &[], &[9, 7, 5, 3, 1], 5),
+            (&[0, 1, 2], &[2, 3, 4], &[9, 9, 1, 4, 3], 3),
+            (&[0], &[1], &[9, 2], 2),
+        ] {
+            let config = config(current, (!next.is_empty()).then_some(next));
             let answer = reached(&config, |node| values[node.0 as usize]);
             assert_eq!(answer, expected, "{current:?} {next:?} {values:?}");
             assert_eq!(slow_reached(&config, values), expected, "the slow twin disagrees");

@@ -13,7 +13,8 @@ fn log(boundary: Position, terms: &[u32]) -> Log {
         runs: Vec::new(),
         last: boundary.index,
         durable: boundary.index,
-        configs: vec![ConfigEntry { index: Index(0), config: config(1) }],
+        base: ConfigEntry { index: Index(0), config: config(1) },
+        configs: Vec::new(),
     };
     for &term in terms {
         log.append(1, Term(term));
@@ -32,8 +33,7 @@ fn at(index: u64, term: u32) -> Position {
 
 /// What a message with entries of these terms after `previous` says.
 fn described(previous: u64, terms: &[u32]) -> Entries {
-    let mut sender = log(at(previous, 0), terms);
-    sender.configs.clear();
+    let sender = log(at(previous, 0), terms);
     match terms.is_empty() {
         true => Entries::default(),
         false => sender.entries(Index(previous + 1), sender.last),
@@ -171,7 +171,7 @@ fn diverging(random: &mut Random, elections: u64) -> (Vec<u32>, Vec<u32>) {
             }
             // A follower may have a part of a term's entries only while nothing newer follows; the
             // divergence begins inside a term here.
-            (false, _) if left == right && random.next() % 2 == 0 => {
+            (false, _) if left == right && random.next().is_multiple_of(2) => {
                 let part = (random.next() % count) as usize;
                 left.extend(entries.clone());
                 right.extend(entries.take(part));
@@ -193,7 +193,7 @@ fn diverge_from(
     elections: u32,
 ) -> (Vec<u32>, Vec<u32>) {
     for term in from..=elections {
-        let side = if random.next() % 2 == 0 { &mut left } else { &mut right };
+        let side = if random.next().is_multiple_of(2) { &mut left } else { &mut right };
         side.extend((0..1 + random.next() % 4).map(|_| term));
     }
     (left, right)

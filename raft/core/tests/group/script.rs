@@ -28,15 +28,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
-use raft_core::message::{Append, Ballot, Entries, Handover, Heartbeat, TimeoutNow, Vote};
+use raft_core::message::{Append, Ballot, Handover, Heartbeat, TimeoutNow, Vote};
 use raft_core::{
-    Body, Change, Config, Index, Members, Message, NodeId, Position, RaftOptions, ReadMode, Round,
-    Run, Standing, Term,
+    Body, Change, Config, Index, Members, Message, NodeId, RaftOptions, ReadMode, Round, Standing,
+    Term,
 };
 
-use crate::disk::{Content, Disk, Entry};
+use crate::disk::Disk;
 use crate::host::{Effects, Host, Packet};
 use crate::trace::{config_text, message_text};
+use crate::words::{described, entries, node, nodes, number, numbers, on_link, position, value_of};
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -407,73 +408,6 @@ fn ask_core(host: &mut Host, what: &str, rest: &[&str], clock: moment::Moment) -
         }
         _ => panic!("unknown command {what} {rest:?}"),
     }
-}
-
-fn node(id: &str) -> NodeId {
-    NodeId(id.parse().unwrap())
-}
-
-fn nodes(list: &str) -> Vec<NodeId> {
-    list.split(',').map(node).collect()
-}
-
-fn numbers(list: &str) -> Vec<u32> {
-    list.split(',').map(|number| number.parse().unwrap()).collect()
-}
-
-fn value_of<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
-    let place = words.iter().position(|word| *word == name)?;
-    words.get(place + 1).copied()
-}
-
-fn number(words: &[&str], name: &str) -> Option<u64> {
-    value_of(words, name).map(|value| value.parse().unwrap())
-}
-
-fn position(text: &str) -> Position {
-    let (index, term) = text.split_once('@').unwrap();
-    Position { index: Index(index.parse().unwrap()), term: Term(term.parse().unwrap()) }
-}
-
-fn on_link(link: &str) -> impl Fn(NodeId, NodeId) -> bool {
-    let (from, to) = link.split_once('>').unwrap();
-    let matches = |pattern: &str| {
-        let wanted = if pattern == "*" { None } else { Some(node(pattern)) };
-        move |id: NodeId| wanted.is_none_or(|wanted| wanted == id)
-    };
-    let (from, to) = (matches(from), matches(to));
-    move |sender, receiver| from(sender) && to(receiver)
-}
-
-/// Entries of these terms after `previous`; the same place and term always has the same content.
-fn entries(previous: Index, terms: &[u32]) -> Vec<Entry> {
-    terms
-        .iter()
-        .zip(1..)
-        .map(|(&term, offset)| {
-            let index = previous.plus(offset);
-            Entry {
-                index,
-                term: Term(term),
-                content: Content::Command(index.0 << 32 | u64::from(term)),
-            }
-        })
-        .collect()
-}
-
-fn described(records: &[Entry]) -> Entries {
-    let mut described = Entries::default();
-    for record in records {
-        if described.count == 0 {
-            described.first_term = record.term;
-        } else if described.later_runs.last().map_or(described.first_term, |run| run.term)
-            != record.term
-        {
-            described.later_runs.push(Run { first: record.index, term: record.term });
-        }
-        described.count += 1;
-    }
-    described
 }
 
 fn check(name: &str, script: &str) {
