@@ -302,6 +302,29 @@ fn a_reader_that_does_not_read_holds_its_writer_up() {
 }
 
 #[test]
+fn a_writer_without_room_notices_that_the_other_machine_is_off() {
+    let world = world(1);
+    drop(world.start::<BootError, _, _>(SERVER, 1, |shard: Shard| async move {
+        let address = "0.0.0.0:7000".parse().unwrap();
+        let listener = shard.network().listen(address, ListenOptions::default()).await.unwrap();
+        let _halves = listener.accept().await.unwrap().split();
+        shard.stopping().await;
+        Ok(())
+    }));
+    let run = start_client(&world, CLIENT, |shard| async move {
+        let (_read, mut write) = shard.network().connect(server_address()).await?.split();
+        let error = write.write_all(&vec![1; 1 << 20]).await.err().map(|error| error.kind());
+        assert_eq!(error, Some(ErrorKind::TimedOut));
+        Ok(())
+    });
+    world.run_for(10 * SECOND).unwrap();
+    world.crash(SERVER, CrashKind::PowerLoss);
+    world.run_for(14 * SECOND).unwrap();
+    assert!(!run.has_ended());
+    assert_eq!(world.run_until(|_| run.has_ended(), 3 * SECOND), Ok(true));
+}
+
+#[test]
 fn shutdown_and_drop_end_a_connection_behind_what_was_written() {
     let world = world(1);
     drop(start_echo(&world, SERVER, "0.0.0.0:7000", 1));

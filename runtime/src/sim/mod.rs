@@ -2,7 +2,7 @@
 //!
 //! A [`World`] has nodes. A node has an address (`10.0.h.l`), two clocks, a disk that outlives its
 //! processes, and runs at most one process of one or more shards, started with the same `main` that
-//! [`boot`](crate::boot) takes. Every chance is a choice on a tape ([`Recording`]) at a named site;
+//! [`boot`](crate::boot()) takes. Every chance is a choice on a tape ([`Recording`]) at a named site;
 //! 0 is the tame answer everywhere. Equal seeds and equal calls give equal
 //! [trace hashes](World::trace_hash), which cover times, fibers and the bytes sent and written.
 //!

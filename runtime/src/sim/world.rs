@@ -51,7 +51,7 @@ impl World {
 
     /// Starts a process on a node that runs none: a new node, or one that stopped or crashed.
     ///
-    /// `main` runs on every shard, as by [`boot`](crate::boot).
+    /// `main` runs on every shard, as by [`boot`](crate::boot()).
     ///
     /// # Panics
     /// When a process runs on the node already, or without a shard.

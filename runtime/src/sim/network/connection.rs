@@ -67,6 +67,8 @@ pub(crate) struct Pipe {
     pub(crate) on_the_way: VecDeque<Segment>,
     /// A delivery is among the events.
     pub(crate) is_scheduled: bool,
+    /// The sender waits for room and asks for it now and then.
+    pub(crate) is_probing: bool,
     /// Bytes that read made room for, but whose acknowledgement cannot get through.
     pub(crate) unacknowledged: usize,
     /// The sender's last segment: an end or a reset.

@@ -14,6 +14,9 @@ use crate::sim::node::NodeKey;
 /// Time from the first attempt to connect to the second; each further one takes twice as long.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
+/// How often a sender that waits for room asks whether the other end is there.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
 impl Fabric {
     pub(crate) fn happen(&mut self, kernel: &Kernel, event: NetworkEvent) {
         match event {
@@ -21,6 +24,7 @@ impl Fabric {
             NetworkEvent::GiveUp { connection, from, epoch } => {
                 self.give_up(connection, from, epoch);
             }
+            NetworkEvent::Probe { connection, from } => self.probe(kernel, connection, from),
             NetworkEvent::Call { connection, attempt } => self.call(kernel, connection, attempt),
             NetworkEvent::Answer { connection, outcome } => {
                 self.answer(kernel, connection, outcome);
@@ -32,6 +36,7 @@ impl Fabric {
     pub(crate) fn way_of(&self, event: NetworkEvent) -> Option<(NodeKey, NodeKey)> {
         let (connection, from) = match event {
             NetworkEvent::Deliver { connection, from }
+            | NetworkEvent::Probe { connection, from }
             | NetworkEvent::GiveUp { connection, from, .. } => (connection, from),
             NetworkEvent::Call { connection, .. } => (connection, Side::Caller),
             NetworkEvent::Answer { connection, .. } => (connection, Side::Callee),
@@ -211,6 +216,31 @@ impl Fabric {
         self.forget_if_over(key);
     }
 
+    /// A sender without room has nothing on the way, so that nothing would tell it that the other
+    /// end is gone.
+    pub(super) fn schedule_probe(&mut self, kernel: &Kernel, connection: Key, from: Side) {
+        let Some(state) = self.connections.get_mut(connection) else { return };
+        let pipe = state.pipe_mut(from);
+        if !pipe.is_probing {
+            pipe.is_probing = true;
+            let probe = NetworkEvent::Probe { connection, from };
+            kernel.schedule(PROBE_INTERVAL, Event::Network(probe));
+        }
+    }
+
+    fn probe(&mut self, kernel: &Kernel, key: Key, from: Side) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let is_waiting = connection.end(from).writer.is_some();
+        let pipe = connection.pipe_mut(from);
+        pipe.is_probing = false;
+        if is_waiting {
+            if pipe.on_the_way.is_empty() {
+                self.send(kernel, key, from, Content::Bytes(0));
+            }
+            self.schedule_probe(kernel, key, from);
+        }
+    }
+
     /// The link takes segments again: what was held up is sent again, and acknowledgements of
     /// what came the other way get through.
     pub(super) fn open_way(&mut self, kernel: &Kernel, from: NodeKey, to: NodeKey) {
@@ -288,11 +318,13 @@ impl Fabric {
                 }
                 let is_unknown = connection.end(side).state == EndState::Closed
                     && connection.pipe(side).on_the_way.is_empty();
+                if is_unknown {
+                    // An attempt to connect that has not come here may still find the next process.
+                    continue;
+                }
                 let end = connection.end_mut(side);
                 (end.reader, end.writer) = (None, None);
-                if !is_unknown {
-                    end.state = EndState::Gone;
-                }
+                end.state = EndState::Gone;
                 let pipe = connection.pipe_mut(side);
                 let count = pipe.on_the_way.len() as u64;
                 let lost = kernel.choose("network.power.lost", count + 1) as usize;

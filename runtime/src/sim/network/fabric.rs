@@ -29,6 +29,8 @@ pub(crate) enum NetworkEvent {
     Deliver { connection: Key, from: Side },
     /// The sender has waited long enough for an acknowledgement, unless the epoch is over.
     GiveUp { connection: Key, from: Side, epoch: u32 },
+    /// A sender that waits for room looks whether the other end still lives.
+    Probe { connection: Key, from: Side },
     /// A caller's attempt reaches the callee's node.
     Call { connection: Key, attempt: u32 },
     /// The caller learns the outcome.
@@ -42,6 +44,7 @@ impl NetworkEvent {
             NetworkEvent::GiveUp { connection, from, .. } => (2 + *from as u64, connection),
             NetworkEvent::Call { connection, .. } => (4, connection),
             NetworkEvent::Answer { connection, .. } => (5, connection),
+            NetworkEvent::Probe { connection, from } => (6 + *from as u64, connection),
         };
         kind << 32 | u64::from(connection.slot)
     }
@@ -269,10 +272,12 @@ impl Fabric {
             (None, _) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
         let pipe = connection.pipe_mut(side);
+        assert!(!pipe.is_finished, "an open end without an error has sent no end");
         let room = window.saturating_sub(pipe.bytes.len() + pipe.unacknowledged);
         let count = room.min(bytes.len());
         if count == 0 && !bytes.is_empty() {
             connection.end_mut(side).writer = Some(waker.clone());
+            self.schedule_probe(kernel, key, side);
             return Poll::Pending;
         }
         pipe.bytes.extend(&bytes[..count]);
