@@ -32,6 +32,13 @@ impl Follower {
         Follower { leader, timeout, deadline, owes_reply: false, read_deadline: None }
     }
 
+    /// A follower that soon asks whether it could win. The question costs nothing, so nobody has to
+    /// wait long where there never was a leader, or where some voter was loyal a moment longer.
+    pub(crate) fn soon_to_ask(node: &mut Node) -> Follower {
+        let wait = node.random.up_to_twice(node.options.heartbeat_interval);
+        Follower { deadline: node.now + wait, ..Follower::new(node, None) }
+    }
+
     pub(crate) fn deadline(&self) -> Moment {
         self.read_deadline.map_or(self.deadline, |deadline| deadline.min(self.deadline))
     }
@@ -58,6 +65,7 @@ impl Follower {
             node.seen.term = node.term();
             node.seen.round = round;
         }
+        assert!(node.seen.term == node.term(), "a leader is heard in its own term");
         node.seen.round = node.seen.round.max(round);
     }
 
