@@ -5,14 +5,15 @@ use std::rc::Rc;
 
 use raft_core::entry::RecordSeed;
 use raft_core::{
-    GroupId, Index, Message, NodeId, Output, ReadAnswer, ReadToken, RoleName, Status,
+    ConfigEntry, GroupId, Index, Message, NodeId, Output, Position, ReadAnswer, ReadToken,
+    RoleName, Status,
 };
 use runtime::{Condition, FiberGroup, Shard, Signal};
 
 use crate::core::Core;
 use crate::error::GroupError;
 use crate::log::spares::Spares;
-use crate::options::GroupOptions;
+use crate::options::{GroupOptions, SnapshotBoundary};
 use crate::ports::{Outbox, Refusal, StateMachine};
 use crate::received;
 
@@ -209,6 +210,18 @@ impl<M: StateMachine> Group<M> {
     pub fn unreachable(&self, node: NodeId) {
         self.0.core.borrow_mut().raft.unreachable(node);
         self.0.drain(&[]);
+    }
+
+    /// What a snapshot of the state machine as it is now covers. `None` while a membership that is
+    /// not applied yet is in the log.
+    pub fn boundary(&self) -> Option<SnapshotBoundary> {
+        let core = self.0.core.borrow();
+        let status = core.raft.status();
+        let index = core.tail.applied();
+        let term = core.raft.term_of(index)?;
+        let config = ConfigEntry { index: status.config_index, config: status.config };
+        let position = Position { index, term };
+        (config.index <= index).then_some(SnapshotBoundary { position, config })
     }
 
     /// A snapshot that holds everything up to `boundary` is durable: the log before it is not
