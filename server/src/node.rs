@@ -130,7 +130,7 @@ pub enum NodeError {
         /// What the system said.
         error: io::Error,
     },
-    /// The identity file is damaged, and there is data beside it.
+    /// The identity file is damaged or missing, and there is data beside it.
     IdentityDamaged {
         /// The directory.
         data_dir: PathBuf,
@@ -194,8 +194,9 @@ impl fmt::Display for NodeError {
             }
             NodeError::IdentityDamaged { data_dir } => write!(
                 formatter,
-                "the file `identity` in {} is damaged, and there is data beside it; restore the \
-                 file from a backup, or move the directory away to start with an empty one",
+                "the file `identity` in {} is damaged or missing, and there is data beside it; \
+                 restore the file from a backup, or move the directory away to start with an \
+                 empty one",
                 data_dir.display()
             ),
             NodeError::Foreign { data_dir, found } => write!(

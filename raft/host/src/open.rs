@@ -62,15 +62,17 @@ impl<M: StateMachine> Group<M> {
     }
 }
 
+/// Makes the directories that are missing, and all names in them durable: those that a killed
+/// process has left are there, but a power failure could still take them away.
 async fn make_directories(shard: &Shard, log_dir: &str) -> Result<(), GroupError> {
     let storage = shard.storage();
-    if storage.exists(log_dir).await.map_err(during("look for", log_dir))? {
-        return Ok(());
+    if !storage.exists(log_dir).await.map_err(during("look for", log_dir))? {
+        storage.create_dir_all(log_dir).await.map_err(during("create", log_dir))?;
     }
-    storage.create_dir_all(log_dir).await.map_err(during("create", log_dir))?;
     let mut dir = log_dir;
-    while let Some((parent, _)) = dir.rsplit_once('/') {
-        storage.sync_dir(parent).await.map_err(during("sync", parent))?;
+    loop {
+        storage.sync_dir(dir).await.map_err(during("sync", dir))?;
+        let Some((parent, _)) = dir.rsplit_once('/') else { break };
         dir = parent;
     }
     storage.sync_dir("").await.map_err(during("sync", "the data directory"))

@@ -18,6 +18,7 @@ mod load;
 mod status;
 
 mod inspect;
+mod mapped;
 
 pub use arguments::Arguments;
 pub use exit::{Exit, Failure};
