@@ -86,7 +86,7 @@ impl<C> Core<C> {
         let size = record_size(payload);
         // One look at the clock for each batch: its entries come within the time of a write.
         if !self.tail.has_open_batch(size) {
-            self.time_ms = self.time_ms.max(wall().as_millis());
+            self.advance_time(wall());
         }
         self.append(proposed.first, proposed.term, EntryKind::Command, parts);
         Ok(proposed.first)
@@ -94,7 +94,7 @@ impl<C> Core<C> {
 
     /// Puts an entry of consensus itself into the log.
     pub(crate) fn append_own(&mut self, entry: &OwnEntry, wall: WallTime) {
-        self.time_ms = self.time_ms.max(wall.as_millis());
+        self.advance_time(wall);
         match &entry.body {
             OwnEntryBody::Noop => {
                 self.append(entry.index, entry.term, EntryKind::Noop, [&[], &[]]);
@@ -105,6 +105,11 @@ impl<C> Core<C> {
                 self.append(entry.index, entry.term, EntryKind::Config, [&payload, &[]]);
             }
         }
+    }
+
+    /// Time of further entries is not before this.
+    pub(crate) fn advance_time(&mut self, wall: WallTime) {
+        self.time_ms = self.time_ms.max(wall.as_millis());
     }
 
     fn append(&mut self, index: Index, term: Term, kind: EntryKind, parts: [&[u8]; 2]) {
