@@ -326,8 +326,9 @@ impl Leader {
         if core::mem::take(&mut self.has_news) {
             for place in 0..self.progress.len() {
                 let progress = &self.progress[place];
-                let idle = progress.is_pipelining() && progress.next > node.log.last_index();
-                if idle && progress.told_commit < node.commit().min(progress.matched) {
+                // While entries are on their way, the next ones will tell.
+                let idle = progress.matched == node.log.last_index();
+                if idle && progress.told_commit < node.commit() {
                     self.send_heartbeat(node, place);
                 }
             }
