@@ -1,1 +1,23 @@
-//! To be written.
+//! The node: the only place where raft, key-value tree and connections meet.
+//!
+//! A request goes one way: [`requests`] (from the connection to the group, over [`mail`] when the
+//! group lives on another shard), raft, [`machine`] (the tree as its state machine), [`replies`]
+//! (back to the connection).
+
+pub mod cli;
+pub mod config;
+
+pub mod node;
+pub mod shard;
+
+pub mod group_options;
+pub mod identity;
+pub mod mail;
+
+pub mod caller;
+pub mod machine;
+pub mod reads;
+pub mod refusal;
+pub mod replies;
+pub mod requests;
+pub mod status;

@@ -1,2 +1,63 @@
-//! To be written.
+//! A client of one group as plain data: no socket, no clock, no thread.
+//!
+//! A driver owns the sockets and feeds a [`Core`] one input at a time:
+//!
+//! | input | when |
+//! |---|---|
+//! | [`Core::submit`] | somebody wants something |
+//! | [`Core::link_up`], [`Core::link_down`] | a connection opened; could not be opened, or broke |
+//! | [`Core::received`] | bytes came from a connection |
+//! | [`Core::tick`] | [`Core::next_deadline`] has come |
+//!
+//! After an input it drains the outputs, until all are empty:
+//!
+//! | output | to do |
+//! |---|---|
+//! | [`Core::next_action`] | open or close a connection |
+//! | [`Core::outgoing`] of each link that is up | write the bytes, remove them |
+//! | [`Core::next_finished`] | hand the completion of [`Core::take`] to whoever waits for it |
+//!
+//! Contract: every submitted operation finishes exactly once, at the latest when its time is over
+//! and [`Core::tick`] is called. An operation is sent a second time only if a server has said that
+//! it did not execute it, and never a third time. If the answer to a write is lost, the outcome is
+//! [`Error::OutcomeUnknown`]. Operations to the leader leave in the order of submission; one that
+//! is sent a second time leaves later. No bytes from a server make a method panic.
+//!
+//! The leader is found by asking all servers, by the hints of those that are not it, and again
+//! whenever it disappears or does not answer. Meanwhile operations wait, within their time.
+//!
+//! What this crate does not do: it has one group, does not cache, does not watch, and repeats
+//! nothing whose outcome is unknown.
 #![no_std]
+
+extern crate alloc;
+
+mod options;
+
+mod argument;
+mod operation;
+pub mod operations;
+
+mod completion;
+mod error;
+
+mod core;
+
+mod calls;
+mod link;
+mod route;
+mod sequence;
+
+mod connect;
+mod delivery;
+mod receive;
+mod search;
+
+pub use argument::{BATCH_KEYS_MAX, InvalidArgument};
+pub use calls::RequestId;
+pub use completion::{Completion, Response};
+pub use core::{Action, Core};
+pub use error::{Error, ProtocolError, Reason, ServerError};
+pub use link::LinkId;
+pub use operation::{Access, Operation, Target};
+pub use options::{GroupId, NodeId, Options, OptionsError, Server};

@@ -1,0 +1,152 @@
+//! Calls to await.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use client_core::operations::{
+    BatchGet, BatchPut, BatchRemove, CompareAndSet, Get, KvStatus, List, Mkdir, Ping, Put,
+    QueryStatus, Remove,
+};
+use client_core::{Core, Error, NodeId, Operation, Options, OptionsError, RequestId};
+use runtime::Shard;
+use wire::ProcessId;
+
+use crate::fiber::driver::Driver;
+
+/// The reply of an operation, or why there is none.
+type Reply<O> = Result<<O as Operation>::Reply, Error>;
+
+/// A client that many fibers of one shard may use at the same time; clones are the same client.
+///
+/// It connects with the first call, and closes its connections when the last clone is dropped.
+///
+/// ```
+/// use client::fiber::Client;
+///
+/// async fn visits(client: &Client) -> Result<u64, client::Error> {
+///     let node = client.get(b"visits").await?;
+///     Ok(node.map_or(0, |node| node.value.len() as u64))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Client(Rc<Owner>);
+
+/// Stops the driver when nobody can call any more; its fibers own it as well.
+struct Owner(Rc<Driver>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// A call that ends without a reply if it is dropped.
+struct Pending<'a> {
+    driver: &'a Driver,
+    request: Option<RequestId>,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if let Some(request) = self.request {
+            self.driver.abandon(request);
+        }
+    }
+}
+
+impl Client {
+    /// A client that is not connected yet. Take random numbers of the shard for the identity in
+    /// `options`: [`Client::new_process_id`].
+    pub fn new(shard: &Shard, options: Options) -> Result<Client, OptionsError> {
+        Ok(Client(Rc::new(Owner(Driver::start(shard, Core::new(options)?)))))
+    }
+
+    /// 128 random bits; the same ones for the same seed of a simulation.
+    pub fn new_process_id(shard: &Shard) -> ProcessId {
+        // The servers refuse 0.
+        ProcessId { high: shard.random().next_u64() | 1, low: shard.random().next_u64() }
+    }
+
+    /// Carries out any operation. If the future is dropped, whether it is carried out stays open.
+    pub async fn call<O: Operation>(&self, operation: &O) -> Reply<O> {
+        let driver = &self.0.0;
+        let request = driver.submit(operation)?;
+        let mut pending = Pending { driver, request: Some(request) };
+        let reply = poll_fn(|context| {
+            driver.poll_finished(request, context, |completion| completion.reply::<O>())
+        });
+        let reply = reply.await;
+        pending.request = None;
+        reply
+    }
+
+    /// The leader as far as this client knows.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.0.0.with_core(Core::leader)
+    }
+
+    /// Reads a node.
+    pub async fn get(&self, key: &[u8]) -> Reply<Get<'_>> {
+        self.call(&Get { key }).await
+    }
+
+    /// Reads the children of a directory.
+    pub async fn list(&self, key: &[u8]) -> Reply<List<'_>> {
+        self.call(&List { key }).await
+    }
+
+    /// Sets a value.
+    pub async fn put(&self, key: &[u8], value: &[u8]) -> Reply<Put<'_>> {
+        self.call(&Put { key, value }).await
+    }
+
+    /// Removes a node.
+    pub async fn remove(&self, key: &[u8]) -> Reply<Remove<'_>> {
+        self.call(&Remove { key }).await
+    }
+
+    /// Makes a directory.
+    pub async fn mkdir(&self, key: &[u8]) -> Reply<Mkdir<'_>> {
+        self.call(&Mkdir { key }).await
+    }
+
+    /// Sets a value if it is the expected one.
+    pub async fn compare_and_set(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Reply<CompareAndSet<'_>> {
+        self.call(&CompareAndSet { key, expected, new }).await
+    }
+
+    /// Reads several nodes.
+    pub async fn batch_get(&self, keys: &[&[u8]]) -> Reply<BatchGet<'_>> {
+        self.call(&BatchGet { keys }).await
+    }
+
+    /// Sets several values.
+    pub async fn batch_put(&self, keys: &[&[u8]], values: &[&[u8]]) -> Reply<BatchPut<'_>> {
+        self.call(&BatchPut { keys, values }).await
+    }
+
+    /// Removes several nodes.
+    pub async fn batch_remove(&self, keys: &[&[u8]]) -> Reply<BatchRemove<'_>> {
+        self.call(&BatchRemove { keys }).await
+    }
+
+    /// Asks a server for its status in the group.
+    pub async fn query_status(&self, node: NodeId) -> Reply<QueryStatus> {
+        self.call(&QueryStatus { node }).await
+    }
+
+    /// Asks a server for its status in the group and this client's watches.
+    pub async fn kv_status(&self, node: NodeId) -> Reply<KvStatus> {
+        self.call(&KvStatus { node }).await
+    }
+
+    /// Asks a server to send some bytes back.
+    pub async fn ping(&self, node: NodeId, payload: &[u8]) -> Reply<Ping<'_>> {
+        self.call(&Ping { node, payload }).await
+    }
+}

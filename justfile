@@ -1,0 +1,58 @@
+# The menu: each recipe is one line, what needs code is in xtask or a script.
+
+_menu:
+    @just --list
+
+# Everything that a change must pass; writes nothing.
+verify: format-check lint test doc tidy
+
+# Repair what a tool can repair.
+fix:
+    cargo fmt --all && cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+
+format-check:
+    cargo fmt --all --check
+
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+test:
+    cargo test --workspace
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+tidy:
+    cargo xtask tidy
+
+# Licences and advisories of the dependencies (needs cargo-deny).
+deny:
+    cargo deny check
+
+# A development node with temporary data.
+dev:
+    cargo run --release -- dev
+
+# One simulated run; the same seed gives the same run.
+sim SEED:
+    cargo run --release --package sim -- run --seed {{SEED}}
+
+# Simulated runs with new seeds until one fails.
+soak:
+    cargo run --release --package sim -- soak
+
+# Rewrite the expected parts of golden scripts; then read the difference like code.
+golden:
+    GOLDEN=1 cargo test --workspace
+
+# Load a running node with writes.
+bench:
+    cargo run --release -- bench put
+
+# Three nodes of this machine, from configs/; ends with them.
+cluster:
+    for n in 1 2 3; do cargo run --release -- serve --config configs/node$n.toml & done; wait
+
+# What runs on every submission: all of the above and the real binary.
+ci:
+    .ci/run

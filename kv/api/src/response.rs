@@ -1,0 +1,104 @@
+//! The answer: one result for each key, child or element of a batch.
+
+use wire::{BizCode, Fields, Value, WireError, Writer};
+
+use crate::repeated::Repeated;
+use crate::result::KvResult;
+
+/// The answer to a [`KvRequest`](crate::KvRequest).
+///
+/// The packet's `biz_code` is the code of the single result where a command has one; it is 0 for a
+/// batch that has results.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct KvResponse<'a> {
+    /// Log index of the write, also of one that failed; 0 for reads.
+    pub raft_index: u64,
+    /// The results in the order of the request, or of creation for a list.
+    pub results: Repeated<'a, KvResult<'a>>,
+}
+
+impl<'a> KvResponse<'a> {
+    /// Reads a message.
+    pub fn decode(body: &'a [u8]) -> Result<KvResponse<'a>, WireError> {
+        let mut response = KvResponse::default();
+        let mut fields = Fields::new(body);
+        loop {
+            let start = fields.position();
+            let Some(field) = fields.next() else {
+                return Ok(response);
+            };
+            match field? {
+                (1, Value::Fixed64(value)) => response.raft_index = value,
+                (3, Value::Bytes(result)) => {
+                    KvResult::decode(result)?;
+                    response.results.note(body, start, 3);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Writes the message.
+    pub fn encode(&self, writer: &mut Writer<'_>) {
+        encode_results(writer, self.raft_index, self.results.iter());
+    }
+}
+
+/// Writes the answer to a write: its index and one code for each result.
+///
+/// Without codes this is the body of a batch that was refused as a whole.
+#[inline]
+pub fn encode_response_body(writer: &mut Writer<'_>, raft_index: u64, codes: &[BizCode]) {
+    encode_results(writer, raft_index, codes.iter().map(|&code| KvResult::of_code(code)));
+}
+
+/// Writes an answer from its results.
+#[inline]
+pub fn encode_results<'a>(
+    writer: &mut Writer<'_>,
+    raft_index: u64,
+    results: impl ExactSizeIterator<Item = KvResult<'a>>,
+) {
+    writer.fixed64(1, raft_index);
+    writer.int32(2, i32::try_from(results.len()).unwrap_or(i32::MAX));
+    for result in results {
+        let length = result.encoded_length();
+        writer.message_with_length(3, length, |writer| result.encode(writer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn body(raft_index: u64, codes: &[BizCode]) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode_response_body(&mut Writer::new(&mut out), raft_index, codes);
+        out
+    }
+
+    #[test]
+    fn success_is_an_empty_result_and_not_its_absence() {
+        let expected = [0x09, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0x10, 1, 0x1a, 0];
+        assert_eq!(body(0xbb, &[BizCode::Success]), expected);
+        assert_eq!(body(0xbb, &[]), expected[..9]);
+        assert_eq!(body(0, &[BizCode::NotFound]), [0x10, 1, 0x1a, 2, 8, 2]);
+    }
+
+    #[test]
+    fn results_are_read_back() {
+        let codes = [BizCode::Success, BizCode::SuccessOverwrite, BizCode::InvalidKey];
+        let bytes = body(9, &codes);
+        let response = KvResponse::decode(&bytes).expect("valid");
+        assert_eq!(response.raft_index, 9);
+        assert!(response.results.iter().map(|result| result.code).eq(codes));
+    }
+
+    #[test]
+    fn a_broken_result_is_an_error_of_the_message() {
+        assert!(KvResponse::decode(&[0x1a, 1, 0x08]).is_err());
+        assert!(KvResponse::decode(&[0x1a, 3, 0x12, 1, 0x0d]).is_err());
+    }
+}

@@ -1,0 +1,213 @@
+//! The doors of the machine: apply an entry, read, watch, and ask what has expired.
+
+use alloc::vec::{self, Vec};
+
+use kv_api::{
+    KvNode, KvRequest, OperationKind, Owner, Payload, RootKey, WatchEvent, WatchState, check_key,
+    validate,
+};
+use wire::BizCode;
+
+use crate::children::Children;
+use crate::lock::LockGranted;
+use crate::node::Marks;
+use crate::outcome::Outcome;
+use crate::stamp::Stamp;
+use crate::state_hash::state_hash;
+use crate::tree::Tree;
+use crate::watched::WatchId;
+
+/// The key-value tree of one raft group.
+pub struct Machine {
+    pub(crate) tree: Tree,
+    pub(crate) granted: Vec<LockGranted>,
+    applied_index: u64,
+}
+
+/// What a machine is told at its start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MachineOptions {
+    /// Keeps clients from choosing keys that collide; need not be the same on all replicas.
+    pub hash_seed: u64,
+}
+
+/// An operation on one key: done, or refused without any change.
+pub(crate) type Verdict = Result<BizCode, BizCode>;
+
+impl Machine {
+    /// An empty tree, before the first entry.
+    pub fn new(options: MachineOptions) -> Machine {
+        Machine { tree: Tree::new(options.hash_seed), granted: Vec::new(), applied_index: 0 }
+    }
+
+    /// Applies a committed entry, whatever its payload is.
+    ///
+    /// # Panics
+    /// If the index is not above that of the entry before: the host would have applied an entry
+    /// twice.
+    pub fn apply(&mut self, stamp: Stamp, payload: &[u8]) -> Outcome {
+        assert!(stamp.index > self.applied_index, "entries are applied in order and once");
+        self.applied_index = stamp.index;
+        let Ok(payload) = Payload::decode(payload) else {
+            return Outcome::Malformed;
+        };
+        let Ok(request) = KvRequest::decode(payload.body) else {
+            return Outcome::Malformed;
+        };
+        if payload.kind.needs_owner() && payload.owner.is_none() {
+            return Outcome::Malformed;
+        }
+        let owner = payload.owner.unwrap_or_default();
+        match payload.kind {
+            OperationKind::BatchPut => self.batch_put(stamp, &request),
+            OperationKind::BatchRemove => self.batch_remove(stamp, owner, &request),
+            kind => {
+                let (Ok(code) | Err(code)) = self.apply_one(stamp, kind, owner, &request);
+                Outcome::One(code)
+            }
+        }
+    }
+
+    #[inline]
+    fn apply_one(
+        &mut self,
+        stamp: Stamp,
+        kind: OperationKind,
+        owner: Owner,
+        request: &KvRequest<'_>,
+    ) -> Verdict {
+        // Only a leader with other limits, or nobody at all, lets such a request through.
+        validate(kind, request).map_err(|refusal| refusal.code)?;
+        let KvRequest { key, value, .. } = *request;
+        // Validated to be above 0 wherever it is used.
+        let millis = request.ttl_millis as u64;
+        match kind {
+            OperationKind::Put => self.put(stamp, key, value),
+            OperationKind::Remove => self.remove(stamp, owner, key),
+            OperationKind::Mkdir => self.make_directory(stamp, key),
+            OperationKind::Cas => self.compare_and_set(stamp, key, request.expect_value, value),
+            OperationKind::PutTemp => self.put_temporary(stamp, owner, key, value, millis),
+            OperationKind::MakeTempDir => self.make_temporary_directory(stamp, owner, key, millis),
+            OperationKind::Expire => self.expire(stamp, key, millis),
+            OperationKind::UpdateTtl => self.update_ttl(stamp, owner, key, millis),
+            OperationKind::TryLock => self.try_lock(stamp, owner, key, value, millis),
+            OperationKind::Unlock => self.unlock(stamp, owner, key),
+            OperationKind::UpdateLockLease => self.update_lock_lease(stamp, owner, key, millis),
+            OperationKind::BatchPut | OperationKind::BatchRemove => Err(BizCode::Error),
+        }
+    }
+
+    /// The node with this key, the empty one being the root's.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Result<KvNode<'_>, BizCode> {
+        check_key(key, RootKey::Allowed)?;
+        let id = self.tree.find(key).ok_or(BizCode::NotFound)?;
+        Ok(self.tree.nodes[id].view())
+    }
+
+    /// The node with this key as one of several, where the root cannot be asked for.
+    #[inline]
+    pub fn get_in_batch(&self, key: &[u8]) -> Result<KvNode<'_>, BizCode> {
+        check_key(key, RootKey::Refused)?;
+        self.get(key)
+    }
+
+    /// The children of a directory, in the order of their creation.
+    pub fn list(&self, key: &[u8]) -> Result<Children<'_>, BizCode> {
+        check_key(key, RootKey::Allowed)?;
+        let id = self.tree.find(key).ok_or(BizCode::NotFound)?;
+        if !self.tree.nodes[id].marks.is_directory() {
+            return Err(BizCode::ParentNotDir);
+        }
+        Ok(Children::new(&self.tree, id))
+    }
+
+    /// How many nodes there are, without the root.
+    pub fn len(&self) -> usize {
+        self.tree.nodes.len() - 1
+    }
+
+    /// Whether there is only the root.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that were asked of the allocator.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Machine>() + self.tree.memory_bytes()
+    }
+
+    /// The index of the last entry that was applied, 0 at the start.
+    pub fn applied_index(&self) -> u64 {
+        self.applied_index
+    }
+
+    /// A hash of all nodes and their order. Replicas that have applied the same entries have the
+    /// same one. Takes as long as reading everything.
+    pub fn state_hash(&self) -> u64 {
+        state_hash(&self.tree)
+    }
+
+    /// Takes the locks that were granted to waiters since the last call.
+    ///
+    /// The leader tells the new holders; others drop them.
+    pub fn take_granted(&mut self) -> vec::Drain<'_, LockGranted> {
+        self.granted.drain(..)
+    }
+
+    /// Watches a key, which need not exist, once more: from now on its changes are among those of
+    /// [`Machine::take_changes`]. The key has been checked.
+    pub fn watch(&mut self, key: &[u8]) -> WatchId {
+        let found = self.tree.find(key);
+        let missing_index = match found {
+            Some(_) => 0,
+            None => self.nearest_update_index(key),
+        };
+        if let Some(id) = found {
+            let node = &mut self.tree.nodes[id];
+            node.marks = node.marks.with(Marks::WATCHED);
+        }
+        self.tree.watched.add(key, missing_index)
+    }
+
+    /// Undoes one call of [`Machine::watch`]; after the last one the id means nothing.
+    pub fn unwatch(&mut self, id: WatchId) {
+        let Some(key) = self.tree.watched.take(id) else {
+            return;
+        };
+        if let Some(id) = self.tree.find(&key) {
+            let node = &mut self.tree.nodes[id];
+            node.marks = node.marks.without(Marks::WATCHED);
+        }
+    }
+
+    /// Appends the watched keys that were created, updated or removed since the last call, each
+    /// once. Now and then a key is among them that has not changed.
+    pub fn take_changes(&mut self, out: &mut Vec<WatchId>) {
+        self.tree.watched.drain_changes(out);
+    }
+
+    /// What a watcher is told of its key at this moment.
+    pub fn watched_state(&self, id: WatchId) -> WatchEvent<'_> {
+        let watched = &self.tree.watched;
+        let key = watched.key(id);
+        let Some(node) = self.tree.find(key).map(|id| &self.tree.nodes[id]) else {
+            let raft_index = watched.missing_index(id);
+            return WatchEvent { raft_index, state: WatchState::Missing, key, value: &[] };
+        };
+        let directory = node.marks.is_directory();
+        let state = if directory { WatchState::Directory } else { WatchState::Value };
+        WatchEvent { raft_index: node.update_index, state, key, value: node.value() }
+    }
+
+    /// When the existence of the key may have changed last: its nearest ancestor knows.
+    fn nearest_update_index(&self, key: &[u8]) -> u64 {
+        let (mut ancestor, _) = kv_api::split_key(key);
+        loop {
+            if let Some(id) = self.tree.find(ancestor) {
+                return self.tree.nodes[id].update_index;
+            }
+            (ancestor, _) = kv_api::split_key(ancestor);
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The command line: verbs and options, nothing else.
+
+use core::str::FromStr;
+use core::time::Duration;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit::EXIT_CODES;
+use crate::config::{Endpoint, parse_duration};
+
+/// A durable, strongly consistent key-value server in one binary.
+#[derive(Parser, Debug)]
+#[command(name = "dongting", version, after_help = EXIT_CODES, propagate_version = true)]
+#[command(
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub(super) client: ClientArguments,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// Options of every verb that talks to a server or prints something.
+#[derive(Args, Debug)]
+pub(super) struct ClientArguments {
+    /// Service addresses of the cluster's nodes, by node id.
+    #[arg(
+        long,
+        global = true,
+        value_name = "ID=HOST:PORT,…",
+        value_delimiter = ',',
+        default_value = "1=127.0.0.1:9332"
+    )]
+    pub(super) servers: Vec<ServerArgument>,
+    /// Raft group to talk to.
+    #[arg(long, global = true, value_name = "ID", default_value_t = 0)]
+    pub(super) group: i32,
+    /// How to print.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(super) output: Format,
+    /// How long a request may take, for example 500ms or 5s.
+    #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
+    pub(super) timeout: Duration,
+}
+
+/// One of `--servers`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct ServerArgument {
+    pub(super) id: u32,
+    pub(super) address: Endpoint,
+}
+
+impl FromStr for ServerArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ServerArgument, String> {
+        let form = || format!("`{text}` is not ID=HOST:PORT, as in 1=127.0.0.1:9332");
+        let (id, address) = text.split_once('=').ok_or_else(form)?;
+        let id = id.parse().map_err(|_| form())?;
+        Ok(ServerArgument { id, address: address.parse()? })
+    }
+}
+
+/// How to print.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Table,
+    /// One JSON document.
+    Json,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Verb {
+    /// Run a node in the foreground until SIGINT or SIGTERM.
+    Serve {
+        /// The node's configuration; `dongting config defaults` prints one to start from.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Run a development node on this machine, without a configuration.
+    Dev {
+        /// Keep the data in this directory; without it, it is temporary and removed at the end.
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+        /// First of three ports in a row: the next one is for nodes, the one after it for clients.
+        #[arg(long, value_name = "PORT", default_value_t = 9330,
+              value_parser = clap::value_parser!(u16).range(1..=65533))]
+        base_port: u16,
+    },
+    /// Read and change keys.
+    #[command(subcommand)]
+    Kv(KvVerb),
+    /// Show the group as each server sees it.
+    Status,
+    /// Check, print and explain configurations.
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Look into the files of a stopped node.
+    #[command(subcommand)]
+    Inspect(InspectVerb),
+    /// Load a server and report throughput and latency.
+    #[command(subcommand)]
+    Bench(BenchVerb),
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum KvVerb {
+    /// Print the value of a key: its bytes as they are, and a line end.
+    Get {
+        /// The key, components separated by dots.
+        key: OsString,
+        /// Print no line end after the value.
+        #[arg(short = 'n', long)]
+        no_newline: bool,
+    },
+    /// Set a key to a value.
+    Put {
+        /// The key, components separated by dots.
+        key: OsString,
+        /// The value; `-` reads it from standard input.
+        value: OsString,
+    },
+    /// Remove a key, or an empty directory.
+    Del {
+        /// The key, components separated by dots.
+        key: OsString,
+    },
+    /// List a directory.
+    Ls {
+        /// The directory; the root without it.
+        #[arg(default_value = "")]
+        key: OsString,
+    },
+    /// Print everything below a directory.
+    Tree {
+        /// The directory; the root without it.
+        #[arg(default_value = "")]
+        key: OsString,
+    },
+    /// Make a directory; one that is there already is fine.
+    Mkdir {
+        /// The directory, components separated by dots.
+        key: OsString,
+        /// Make missing parents, too.
+        #[arg(short, long)]
+        parents: bool,
+    },
+    /// Change a key only if it has the expected value (exit code 4 if not).
+    #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+    Cas {
+        /// The key, components separated by dots.
+        key: OsString,
+        /// The value it must have; without it, the key must not exist.
+        #[arg(long, value_name = "VALUE", group = "change")]
+        expect: Option<OsString>,
+        /// The value it gets; without it, the key is removed.
+        #[arg(long, value_name = "VALUE", group = "change")]
+        new: Option<OsString>,
+    },
+    /// Print the values of several keys.
+    Mget {
+        /// The keys.
+        #[arg(required = true)]
+        keys: Vec<OsString>,
+    },
+    /// Set several keys in one step of the log.
+    Mput {
+        /// Keys and values in turn.
+        #[arg(required = true, num_args = 2.., value_names = ["KEY", "VALUE"])]
+        pairs: Vec<OsString>,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum ConfigVerb {
+    /// Say whether a configuration is valid, and if not, what to mend.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Print every key with its default and a comment.
+    Defaults,
+    /// Print a configuration as the node would use it: defaults and environment included.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum InspectVerb {
+    /// List the entries of the group's log; with -o json one object a line.
+    Log {
+        /// The data directory of a stopped node.
+        data_dir: PathBuf,
+        #[command(flatten)]
+        range: RecordRange,
+    },
+    /// Show term, vote and what is known to be durable and committed.
+    HardState {
+        /// The data directory of a stopped node.
+        data_dir: PathBuf,
+    },
+}
+
+/// Which entries of a log are listed; all are checked.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct RecordRange {
+    /// Index of the first entry to list.
+    #[arg(long, value_name = "INDEX", default_value_t = 1)]
+    pub(super) from: u64,
+    /// Most entries to list.
+    #[arg(long, value_name = "N")]
+    pub(super) limit: Option<u64>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum BenchVerb {
+    /// Write random keys.
+    Put {
+        #[command(flatten)]
+        load: LoadArguments,
+        /// Write down every acknowledged put, for `bench verify`.
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
+    },
+    /// Read random keys.
+    Get {
+        #[command(flatten)]
+        load: LoadArguments,
+    },
+    /// Check that the server still has every put that a record says was acknowledged (exit code 9
+    /// if not).
+    Verify {
+        /// The file that `bench put --record` wrote.
+        record: PathBuf,
+        /// The directory that the puts went to.
+        #[arg(long, value_name = "KEY", default_value = "benchmark")]
+        directory: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LoadArguments {
+    /// Requests in flight at any time.
+    #[arg(long, value_name = "N", default_value_t = 2000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) in_flight: u32,
+    /// Connections to each server.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) connections: u32,
+    /// Threads, which share requests and connections.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) threads: u32,
+    /// Number of different keys.
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) keys: u32,
+    /// Bytes of each value.
+    #[arg(long, value_name = "BYTES", default_value_t = 256,
+          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub(super) value_bytes: u32,
+    /// The directory of the keys, which is made first.
+    #[arg(long, value_name = "KEY", default_value = "benchmark")]
+    pub(super) directory: String,
+    /// The same seed gives the same order of keys.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// How long to measure.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
+    pub(super) duration: Duration,
+    /// How long to run before measuring.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "3s")]
+    pub(super) warm_up: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn servers_are_ids_and_addresses() {
+        let line = ["dongting", "status", "--servers", "1=a:1,2=[::1]:2"];
+        let arguments = Arguments::try_parse_from(line).unwrap();
+        let servers = arguments.client.servers;
+        assert_eq!(servers.len(), 2);
+        assert_eq!((servers[1].id, servers[1].address.host.as_str()), (2, "::1"));
+        for wrong in ["a:1", "x=a:1", "1=a", "1=a:0", "-1=a:1", ""] {
+            assert!(wrong.parse::<ServerArgument>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for line in [
+            "dongting",
+            "dongting serve",
+            "dongting kv put a",
+            "dongting kv cas a",
+            "dongting kv mput a",
+            "dongting dev --base-port 0",
+            "dongting status --timeout 5",
+        ] {
+            assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

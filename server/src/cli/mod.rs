@@ -1,0 +1,25 @@
+//! The command line of the one binary.
+//!
+//! [`Arguments`] says what can be asked, [`run`] carries it out, [`Exit`] lists how it can end. Each
+//! verb has a file; none of them knows another.
+
+mod arguments;
+mod exit;
+mod output;
+mod run;
+
+mod configuration;
+mod node;
+
+mod bytes;
+mod connect;
+mod kv;
+mod load;
+mod status;
+
+mod inspect;
+mod mapped;
+
+pub use arguments::Arguments;
+pub use exit::{Exit, Failure};
+pub use run::run;

@@ -1,0 +1,97 @@
+//! The tree of keys as the state machine of a raft group.
+
+use std::rc::Rc;
+
+use kv_api::encode_response_body;
+use kv_machine::{Machine, MachineOptions, Outcome, Stamp};
+use moment::Moment;
+use raft_host::{Entry, Refusal, StateMachine};
+use runtime::Clock;
+use wire::{BizCode, Command, RespCode, ResponseHead, encode_response};
+
+use crate::caller::Caller;
+use crate::refusal::refuse;
+use crate::replies::Replies;
+
+/// Applies entries to the tree and answers those who wait for them.
+pub struct KvStateMachine {
+    tree: Machine,
+    replies: Rc<Replies>,
+    clock: Clock,
+    /// Read once a batch: answers of one batch leave together.
+    batch_started: Option<Moment>,
+    last_apply: Moment,
+}
+
+impl KvStateMachine {
+    /// An empty tree. The seed only spreads keys over the hash table.
+    pub fn new(hash_seed: u64, replies: Rc<Replies>, clock: Clock) -> KvStateMachine {
+        let tree = Machine::new(MachineOptions { hash_seed });
+        let last_apply = clock.now();
+        KvStateMachine { tree, replies, clock, batch_started: None, last_apply }
+    }
+
+    /// When the last batch was applied.
+    pub fn last_apply(&self) -> Moment {
+        self.last_apply
+    }
+
+    /// The tree, for reads.
+    pub fn tree(&self) -> &Machine {
+        &self.tree
+    }
+}
+
+impl StateMachine for KvStateMachine {
+    type Caller = Caller;
+
+    fn apply(&mut self, entry: Entry<'_>, caller: Option<Caller>) {
+        let index = entry.index.0;
+        let stamp = Stamp { index, time_ms: entry.time_ms };
+        let outcome = self.tree.apply(stamp, entry.payload);
+        let now = *self.batch_started.get_or_insert_with(|| self.clock.now());
+        if let Some(caller) = caller {
+            self.replies.answer(&caller, now, |out| encode_outcome(out, &caller, index, &outcome));
+        }
+    }
+
+    fn refuse(&mut self, caller: Caller, refusal: Refusal) {
+        refuse(&self.replies, &caller, self.clock.now(), refusal);
+    }
+
+    fn batch_end(&mut self) {
+        if let Some(started) = self.batch_started.take() {
+            self.last_apply = started;
+        }
+        self.replies.flush();
+    }
+}
+
+/// Appends the answer to a write.
+#[inline]
+fn encode_outcome(out: &mut Vec<u8>, caller: &Caller, index: u64, outcome: &Outcome) {
+    let Caller { command, seq, .. } = *caller;
+    match outcome {
+        Outcome::One(code) => encode_codes(out, command, seq, *code, index, &[*code]),
+        Outcome::Many(codes) => encode_codes(out, command, seq, BizCode::Success, index, codes),
+        Outcome::Refused(code) => encode_codes(out, command, seq, *code, index, &[]),
+        Outcome::Malformed => {
+            let text = "the request cannot be decoded";
+            let head = ResponseHead::refusal(command, seq, RespCode::ClientError, text);
+            encode_response(out, &head, |_| {});
+        }
+    }
+}
+
+#[inline]
+fn encode_codes(
+    out: &mut Vec<u8>,
+    command: Command,
+    seq: i32,
+    packet_code: BizCode,
+    index: u64,
+    codes: &[BizCode],
+) {
+    let head = ResponseHead::success(command, seq).with_biz_code(packet_code);
+    encode_response(out, &head, |writer| encode_response_body(writer, index, codes));
+}

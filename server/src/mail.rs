@@ -1,0 +1,111 @@
+//! What the shards of one node say to each other.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use rpc::ConnectionId;
+use runtime::{DetachedStream, MailSender, ShardId, Signal};
+use wire::PortKind;
+
+use crate::caller::Caller;
+use crate::identity::Identity;
+use crate::node::NodeError;
+
+/// One message from shard to shard.
+pub enum Mail {
+    /// The data directory's identity, from the shard that opened it.
+    Identity(Arc<Identity>),
+    /// All groups of this shard have been ready once.
+    GroupsReady(ShardId),
+    /// The groups of this shard have stopped; all answers that it owed are on their way.
+    GroupsStopped(ShardId),
+    /// A connection that this shard should serve.
+    Stream(PortKind, DetachedStream),
+    /// A request for a group of this shard, as it came from a client of another one.
+    Request(ForeignRequest),
+    /// Encoded answers for a connection of this shard.
+    Answers(ConnectionId, Vec<u8>),
+}
+
+/// A request on its one hop to the shard of its group.
+pub struct ForeignRequest {
+    /// Where the answer goes.
+    pub caller: Caller,
+    /// The port that it came in by.
+    pub port: PortKind,
+    /// The identity of the client's process, from its handshake.
+    pub process: wire::ProcessId,
+    /// The message of the command.
+    pub body: Vec<u8>,
+}
+
+/// Mail for one shard that has not left yet: it is gathered while a batch of requests is worked on and
+/// leaves as one batch.
+pub struct Outbox {
+    sender: MailSender<Mail>,
+    pending: RefCell<Vec<Mail>>,
+    filled: Signal,
+    requests_max: usize,
+}
+
+impl Outbox {
+    /// An outbox that refuses further requests while `requests_max` messages wait to leave.
+    pub fn new(sender: MailSender<Mail>, requests_max: usize) -> Outbox {
+        Outbox { sender, pending: RefCell::default(), filled: Signal::new(), requests_max }
+    }
+
+    /// Whether another request may be put in. Answers are always taken: each belongs to a request that
+    /// was counted when it came in.
+    pub fn takes_requests(&self) -> bool {
+        self.pending.borrow().len() < self.requests_max
+    }
+
+    /// Adds a message; it leaves with the next [`Outbox::flush`].
+    pub fn push(&self, mail: Mail) {
+        self.pending.borrow_mut().push(mail);
+    }
+
+    /// Appends an answer to those that wait for the same connection.
+    pub fn answer(&self, connection: ConnectionId, encode: impl FnOnce(&mut Vec<u8>)) {
+        let mut pending = self.pending.borrow_mut();
+        if let Some(Mail::Answers(last, bytes)) = pending.last_mut()
+            && *last == connection
+        {
+            return encode(bytes);
+        }
+        let mut bytes = Vec::new();
+        encode(&mut bytes);
+        pending.push(Mail::Answers(connection, bytes));
+    }
+
+    /// Lets the gathered messages go.
+    pub fn flush(&self) {
+        if !self.pending.borrow().is_empty() {
+            self.filled.set();
+        }
+    }
+
+    /// Carries mail to the other shard until that one has ended.
+    pub async fn carry(&self) {
+        let mut batch = Vec::new();
+        loop {
+            core::mem::swap(&mut batch, &mut self.pending.borrow_mut());
+            if batch.is_empty() {
+                self.filled.wait().await;
+            } else if self.sender.send_all(&mut batch).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Sends the same news to every shard, the own one included.
+pub async fn tell_all(
+    senders: &[MailSender<Mail>],
+    mail: impl Fn() -> Mail,
+) -> Result<(), NodeError> {
+    for sender in senders {
+        sender.send_all(&mut vec![mail()]).await.map_err(|_| NodeError::ShardGone)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! Start and end of a node.
+
+use core::fmt;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use raft_core::GroupId;
+use raft_host::GroupError;
+use runtime::{
+    BootError, BootPlan, MailReceiver, MailSender, ProbeError, ShardId, ShardPlacement, StopHandle,
+    boot, lock_data_dir, mailbox, probe,
+};
+
+use crate::config::{Config, Group, Shards};
+use crate::identity::{Identity, IdentityError};
+use crate::mail::Mail;
+use crate::shard;
+
+/// Messages that may wait for one shard to take them.
+const MAILBOX_CAPACITY: usize = 4096;
+
+/// Runs a node on this machine until `stop` says so. `on_ready` is called once, when it serves.
+pub fn serve(
+    config: Config,
+    stop: StopHandle,
+    on_ready: impl Fn(Ready) + Send + Sync + 'static,
+) -> Result<(), NodeError> {
+    let data_dir = config.node.data_dir.clone();
+    std::fs::create_dir_all(&data_dir)
+        .map_err(|error| NodeError::DataDir { data_dir: data_dir.clone(), error })?;
+    let _lock = lock_data_dir(&data_dir)
+        .map_err(|error| NodeError::DataDir { data_dir: data_dir.clone(), error })?;
+    probe(&data_dir).map_err(NodeError::Probe)?;
+    let placement = match &config.node.shards {
+        Shards::Count(count) => ShardPlacement::Count(usize::from(*count)),
+        Shards::Cpus(cpus) => ShardPlacement::Cpus(cpus.clone()),
+    };
+    let mut boot_plan = BootPlan::new(placement, data_dir);
+    boot_plan.io_memory = config.node.io_memory_bytes.as_usize();
+    let plan = Arc::new(NodePlan::new(config, on_ready));
+    boot(boot_plan, stop, move |shard| shard::run(shard, plan.clone()))
+}
+
+/// What all shards of a node know when they start.
+pub struct NodePlan {
+    /// The node's configuration.
+    pub config: Config,
+    /// The way to each shard.
+    pub senders: Vec<MailSender<Mail>>,
+    /// Called when all shards serve.
+    pub on_ready: Box<dyn Fn(Ready) + Send + Sync>,
+    receivers: Mutex<BTreeMap<ShardId, MailReceiver<Mail>>>,
+}
+
+/// Where a node that serves can be reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ready {
+    /// For clients.
+    pub service: SocketAddr,
+    /// For the other nodes and for administration.
+    pub replicate: SocketAddr,
+}
+
+impl NodePlan {
+    /// A plan, with a mailbox for every shard.
+    pub fn new(config: Config, on_ready: impl Fn(Ready) + Send + Sync + 'static) -> NodePlan {
+        let mut senders = Vec::new();
+        let mut receivers = BTreeMap::new();
+        for id in 0..config.node.shards.count() {
+            let (sender, receiver) = mailbox(MAILBOX_CAPACITY);
+            senders.push(sender);
+            receivers.insert(ShardId(id as u16), receiver);
+        }
+        let receivers = Mutex::new(receivers);
+        NodePlan { config, senders, on_ready: Box::new(on_ready), receivers }
+    }
+
+    /// The number of shards.
+    pub fn shards(&self) -> usize {
+        self.senders.len()
+    }
+
+    /// The shard on which a group lives.
+    pub fn shard_of(&self, group: &Group) -> ShardId {
+        ShardId(group.shard)
+    }
+
+    /// The mailbox of a shard, which takes it when it starts.
+    pub(crate) fn take_receiver(&self, shard: ShardId) -> MailReceiver<Mail> {
+        let mut receivers = self.receivers.lock().unwrap_or_else(PoisonError::into_inner);
+        match receivers.remove(&shard) {
+            Some(receiver) => receiver,
+            None => unreachable!("each shard starts once and takes its own mailbox"),
+        }
+    }
+
+    /// The limits of the connections of one shard and port.
+    pub(crate) fn connection_limits(&self) -> rpc::Limits {
+        let rpc = &self.config.rpc;
+        rpc::Limits {
+            packet_bytes_max: rpc.packet_bytes_max.as_usize(),
+            out_buffer_bytes: rpc.out_buffer_bytes_max.as_usize(),
+            connections_max: rpc.connections_max as usize,
+            handshake_timeout: rpc.handshake_timeout,
+            ..rpc::Limits::default()
+        }
+    }
+
+    /// Says why the data directory cannot be used.
+    pub(crate) fn identity_error(&self, error: IdentityError) -> NodeError {
+        let data_dir = self.config.node.data_dir.clone();
+        match error {
+            IdentityError::Io(error) => NodeError::DataDir { data_dir, error },
+            IdentityError::Damaged => NodeError::IdentityDamaged { data_dir },
+            IdentityError::Foreign { found } => NodeError::Foreign { data_dir, found },
+        }
+    }
+}
+
+/// Why a node did not start, or ended by itself.
+#[derive(Debug)]
+pub enum NodeError {
+    /// The data directory cannot be made, locked or used.
+    DataDir {
+        /// The directory.
+        data_dir: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The identity file is damaged, and there is data beside it.
+    IdentityDamaged {
+        /// The directory.
+        data_dir: PathBuf,
+    },
+    /// The data directory belongs to another node.
+    Foreign {
+        /// The directory.
+        data_dir: PathBuf,
+        /// Whose data it holds.
+        found: Identity,
+    },
+    /// The machine does not offer what the node needs.
+    Probe(ProbeError),
+    /// An address cannot be listened on.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A raft group failed.
+    Group {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        error: GroupError,
+    },
+    /// A shard's executor could not be started, or panicked.
+    Boot(BootError),
+    /// Another shard ended before this one; its own error says why.
+    ShardGone,
+}
+
+impl NodeError {
+    /// Whether stored data is damaged, or belongs to something else.
+    pub fn is_integrity(&self) -> bool {
+        match self {
+            NodeError::IdentityDamaged { .. } | NodeError::Foreign { .. } => true,
+            NodeError::Group { error, .. } => matches!(error, GroupError::Damaged { .. }),
+            NodeError::DataDir { .. }
+            | NodeError::Probe(_)
+            | NodeError::Listen { .. }
+            | NodeError::Boot(_)
+            | NodeError::ShardGone => false,
+        }
+    }
+}
+
+impl From<BootError> for NodeError {
+    fn from(error: BootError) -> NodeError {
+        NodeError::Boot(error)
+    }
+}
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NodeError::DataDir { data_dir, error } => {
+                let data_dir = data_dir.display();
+                write!(formatter, "the data directory {data_dir} cannot be used: {error}")
+            }
+            NodeError::IdentityDamaged { data_dir } => write!(
+                formatter,
+                "the file `identity` in {} is damaged, and there is data beside it; restore the \
+                 file from a backup, or move the directory away to start with an empty one",
+                data_dir.display()
+            ),
+            NodeError::Foreign { data_dir, found } => write!(
+                formatter,
+                "the data directory {} belongs to node {} of cluster {:?}; correct node.id and \
+                 node.cluster, or give this node another node.data_dir",
+                data_dir.display(),
+                found.node,
+                found.cluster
+            ),
+            NodeError::Probe(error) => error.fmt(formatter),
+            NodeError::Listen { address, error } => write!(
+                formatter,
+                "cannot listen on {address}: {error}; end the process that uses it, or choose \
+                 another address in [listen]"
+            ),
+            NodeError::Group { group, error } => {
+                write!(formatter, "raft group {}: {error}", group.0)
+            }
+            NodeError::Boot(error) => error.fmt(formatter),
+            NodeError::ShardGone => formatter.write_str("another shard ended first"),
+        }
+    }
+}
+
+impl std::error::Error for NodeError {}

@@ -1,0 +1,348 @@
+//! From a client's packet to the raft group, on this shard or on another one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use kv_api::{KvRequest, OperationKind, Owner, Payload, validate};
+use moment::Moment;
+use raft_core::{GroupId, ReadToken};
+use raft_host::{Group, ReadGate, Refusal};
+use rpc::{Connection, Flow, Handler, TimeBudget};
+use runtime::{Shard, ShardId};
+use wire::{
+    Command, Packet, PortKind, ProcessId, RespCode, ResponseHead, decode_fixed32, encode_response,
+};
+
+use crate::caller::Caller;
+use crate::machine::KvStateMachine;
+use crate::mail::{ForeignRequest, Mail, Outbox};
+use crate::reads::encode_read;
+use crate::refusal::refuse;
+use crate::replies::Replies;
+use crate::status::{GroupView, encode_kv_status, encode_raft_status};
+
+/// Where a group lives.
+pub enum Place {
+    /// On this shard.
+    Here(Group<KvStateMachine>),
+    /// On this shard, but its recovery has not finished.
+    Starting,
+    /// On another shard of this node.
+    There(ShardId),
+}
+
+/// What one shard does with requests.
+pub struct Requests {
+    shard: Shard,
+    groups: RefCell<BTreeMap<GroupId, Place>>,
+    outboxes: Rc<[Outbox]>,
+    replies: Rc<Replies>,
+    /// Whether every group of the node has been ready once; until then clients are told to wait.
+    node_ready: Cell<bool>,
+}
+
+/// A request after its body was decoded.
+enum Request<'a> {
+    Kv(KvRequest<'a>),
+    /// Only the group's number matters.
+    OfGroup(GroupId),
+}
+
+impl Request<'_> {
+    fn group(&self) -> GroupId {
+        match self {
+            Request::Kv(request) => GroupId(request.group_id),
+            Request::OfGroup(group) => *group,
+        }
+    }
+}
+
+/// The body has the shape that the command asks for, or the connection is not worth keeping.
+fn decode(command: Command, body: &[u8]) -> Option<Request<'_>> {
+    match command {
+        Command::RAFT_QUERY_STATUS | Command::DTKV_QUERY_STATUS => {
+            decode_fixed32(body).ok().map(|group| Request::OfGroup(GroupId(group as i32)))
+        }
+        Command::DTKV_SYNC_WATCH => kv_api::WatchRequest::decode(body)
+            .ok()
+            .map(|request| Request::OfGroup(GroupId(request.group_id))),
+        _ if is_kv(command) => KvRequest::decode(body).ok().map(Request::Kv),
+        _ => Some(Request::OfGroup(GroupId(0))),
+    }
+}
+
+/// Whether the command's message is a [`KvRequest`].
+fn is_kv(command: Command) -> bool {
+    is_read(command) || OperationKind::of_command(command).is_some()
+}
+
+fn is_read(command: Command) -> bool {
+    matches!(command, Command::DTKV_GET | Command::DTKV_LIST | Command::DTKV_BATCH_GET)
+}
+
+/// The operations that the tree carries out.
+fn is_served(kind: OperationKind) -> bool {
+    matches!(
+        kind,
+        OperationKind::Put
+            | OperationKind::Remove
+            | OperationKind::Mkdir
+            | OperationKind::BatchPut
+            | OperationKind::BatchRemove
+            | OperationKind::Cas
+    )
+}
+
+impl Requests {
+    /// Requests of one shard, with the places of all the node's groups.
+    pub fn new(
+        shard: Shard,
+        groups: BTreeMap<GroupId, Place>,
+        outboxes: Rc<[Outbox]>,
+        replies: Rc<Replies>,
+    ) -> Requests {
+        let groups = RefCell::new(groups);
+        Requests { shard, groups, outboxes, replies, node_ready: Cell::new(false) }
+    }
+
+    /// From now on clients are served.
+    pub fn open_for_clients(&self) {
+        self.node_ready.set(true);
+    }
+
+    /// A group of this shard has recovered.
+    pub fn add_group(&self, id: GroupId, group: Group<KvStateMachine>) {
+        self.groups.borrow_mut().insert(id, Place::Here(group));
+    }
+
+    /// The groups of this shard that have recovered.
+    pub fn groups_here(&self) -> Vec<Group<KvStateMachine>> {
+        let groups = self.groups.borrow();
+        let here = groups.values().filter_map(|place| match place {
+            Place::Here(group) => Some(group.clone()),
+            Place::Starting | Place::There(_) => None,
+        });
+        here.collect()
+    }
+
+    /// Takes a request that came to another shard.
+    pub fn foreign(self: &Rc<Self>, request: &ForeignRequest, now: Moment) {
+        // The other shard has decoded the same bytes before.
+        if let Some(decoded) = decode(request.caller.command, &request.body) {
+            self.route(request.caller, request.port, request.process, &decoded, &request.body, now);
+        }
+    }
+
+    fn route(
+        self: &Rc<Self>,
+        caller: Caller,
+        port: PortKind,
+        process: ProcessId,
+        request: &Request<'_>,
+        body: &[u8],
+        now: Moment,
+    ) {
+        if port == PortKind::Service && !self.node_ready.get() {
+            let text = "the node is starting; not all of its groups are ready yet";
+            return self.replies.refuse(&caller, now, RespCode::NotInit, text);
+        }
+        if port == PortKind::Service && self.shard.is_stopping() {
+            return self.replies.refuse(&caller, now, RespCode::Stopping, "the node is stopping");
+        }
+        let groups = self.groups.borrow();
+        match groups.get(&request.group()) {
+            Some(Place::Here(group)) => {
+                self.execute(caller, process, group, request, body, now);
+            }
+            Some(Place::There(shard)) => self.pass_on(*shard, caller, port, process, body, now),
+            Some(Place::Starting) => {
+                let text = "the group is still recovering its log";
+                self.replies.refuse(&caller, now, RespCode::RaftGroupNotInit, text);
+            }
+            None => {
+                let text = format!("this node has no raft group {}", request.group().0);
+                self.replies.refuse(&caller, now, RespCode::RaftGroupNotFound, &text);
+            }
+        }
+    }
+
+    fn pass_on(
+        &self,
+        to: ShardId,
+        caller: Caller,
+        port: PortKind,
+        process: ProcessId,
+        body: &[u8],
+        now: Moment,
+    ) {
+        let outbox = &self.outboxes[usize::from(to.0)];
+        if outbox.takes_requests() {
+            let body = body.to_vec();
+            outbox.push(Mail::Request(ForeignRequest { caller, port, process, body }));
+        } else {
+            refuse(&self.replies, &caller, now, Refusal::FlowControl);
+        }
+    }
+
+    fn execute(
+        self: &Rc<Self>,
+        caller: Caller,
+        process: ProcessId,
+        group: &Group<KvStateMachine>,
+        request: &Request<'_>,
+        body: &[u8],
+        now: Moment,
+    ) {
+        match request {
+            Request::Kv(request) if is_read(caller.command) => {
+                self.read(caller, group, request, body, now);
+            }
+            Request::Kv(request) => self.write(caller, process, group, request, body, now),
+            Request::OfGroup(id) => self.report(caller, *id, group, now),
+        }
+    }
+
+    #[inline]
+    fn write(
+        &self,
+        caller: Caller,
+        process: ProcessId,
+        group: &Group<KvStateMachine>,
+        request: &KvRequest<'_>,
+        body: &[u8],
+        now: Moment,
+    ) {
+        let Some(kind) = OperationKind::of_command(caller.command).filter(|kind| is_served(*kind))
+        else {
+            return self.not_supported(caller, now);
+        };
+        if let Err(refusal) = validate(kind, request) {
+            let text = refusal.to_string();
+            let head = ResponseHead::refusal(caller.command, caller.seq, RespCode::Success, &text);
+            let head = head.with_biz_code(refusal.code);
+            return self.replies.answer(&caller, now, |out| encode_response(out, &head, |_| {}));
+        }
+        let owner = Owner { high: process.high, low: process.low };
+        let payload = Payload::new(kind, owner, body);
+        let (head, head_length) = payload.head();
+        if let Err((caller, refusal)) = group.propose([&head[..head_length], body], caller) {
+            refuse(&self.replies, &caller, now, refusal);
+        }
+    }
+
+    #[inline]
+    fn read(
+        self: &Rc<Self>,
+        caller: Caller,
+        group: &Group<KvStateMachine>,
+        request: &KvRequest<'_>,
+        body: &[u8],
+        now: Moment,
+    ) {
+        match group.read() {
+            ReadGate::Ready => self.read_now(caller, group, request, now),
+            ReadGate::NotReady(token) => {
+                self.read_later(caller, group.clone(), token, body.to_vec())
+            }
+            ReadGate::NotLeader { leader } => {
+                refuse(&self.replies, &caller, now, Refusal::NotLeader { leader });
+            }
+        }
+    }
+
+    #[inline]
+    fn read_now(
+        &self,
+        caller: Caller,
+        group: &Group<KvStateMachine>,
+        request: &KvRequest<'_>,
+        now: Moment,
+    ) {
+        group.with_machine(|machine| {
+            let tree = machine.tree();
+            self.replies.answer(&caller, now, |out| encode_read(out, &caller, tree, request));
+        });
+    }
+
+    /// Waits until the read can be answered, as long as the caller has time.
+    fn read_later(
+        self: &Rc<Self>,
+        caller: Caller,
+        group: Group<KvStateMachine>,
+        token: ReadToken,
+        body: Vec<u8>,
+    ) {
+        let requests = self.clone();
+        self.shard.fibers().spawn_daemon("waiting read", async move {
+            let clock = requests.shard.clock();
+            let left = caller.deadline.since(clock.now());
+            let Some(outcome) = clock.timeout(left, group.ready(token)).await else {
+                // Nobody waits any more.
+                return;
+            };
+            let Ok(request) = KvRequest::decode(&body) else { return };
+            match outcome {
+                Ok(()) => requests.read_now(caller, &group, &request, clock.now()),
+                Err(refusal) => refuse(&requests.replies, &caller, clock.now(), refusal),
+            }
+            requests.replies.flush();
+        });
+    }
+
+    /// Answers what is asked about a group.
+    fn report(&self, caller: Caller, id: GroupId, group: &Group<KvStateMachine>, now: Moment) {
+        let status = GroupView {
+            id,
+            status: group.status(),
+            since_last_apply: now.since(group.with_machine(|machine| machine.last_apply())),
+        };
+        match caller.command {
+            Command::RAFT_QUERY_STATUS => {
+                self.replies.answer(&caller, now, |out| encode_raft_status(out, &caller, &status));
+            }
+            Command::DTKV_QUERY_STATUS => {
+                self.replies.answer(&caller, now, |out| encode_kv_status(out, &caller, &status));
+            }
+            _ => self.not_supported(caller, now),
+        }
+    }
+
+    fn not_supported(&self, caller: Caller, now: Moment) {
+        let text = format!("command {} not support", caller.command.0);
+        self.replies.refuse(&caller, now, RespCode::CommandNotSupport, &text);
+    }
+}
+
+/// Takes the requests of this shard's connections.
+pub struct RequestHandler(pub Rc<Requests>);
+
+impl Handler for RequestHandler {
+    #[inline]
+    fn request(
+        &self,
+        connection: &Rc<Connection>,
+        packet: &Packet<'_>,
+        budget: TimeBudget,
+    ) -> Flow {
+        let requests = &self.0;
+        let body = packet.body_bytes();
+        let Some(request) = decode(packet.command, body) else {
+            return Flow::Close;
+        };
+        let caller = Caller {
+            shard: requests.shard.id(),
+            connection: connection.id(),
+            command: packet.command,
+            seq: packet.seq,
+            deadline: budget.deadline,
+        };
+        let (port, process) = (connection.port(), connection.process());
+        requests.route(caller, port, process, &request, body, budget.now);
+        Flow::Continue
+    }
+
+    fn batch_end(&self, _connection: &Rc<Connection>) {
+        self.0.replies.flush();
+    }
+}

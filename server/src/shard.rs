@@ -1,0 +1,300 @@
+//! What lives on one core: groups, connections, and the mail of the other shards.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use raft_core::GroupId;
+use raft_host::Group;
+use rpc::{Connections, Port};
+use runtime::{
+    Either, FiberGroup, ListenOptions, Listener, MailReceiver, Shard, ShardId, Signal, race,
+};
+use wire::PortKind;
+
+use crate::group_options::group_options;
+use crate::identity::{self, Identity};
+use crate::machine::KvStateMachine;
+use crate::mail::{Mail, Outbox, tell_all};
+use crate::node::{NodeError, NodePlan, Ready};
+use crate::replies::Replies;
+use crate::requests::{Place, RequestHandler, Requests};
+
+/// The shard that accepts connections and owns the node's files outside the groups.
+const FIRST: ShardId = ShardId(0);
+
+/// How long a stopping shard waits for the answers that the other shards still owe its clients.
+const OTHERS_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs one shard of a node until the node is asked to stop, or something on it fails.
+pub async fn run(shard: Shard, plan: Arc<NodePlan>) -> Result<(), NodeError> {
+    let core = Rc::new(Core::new(shard.clone(), plan));
+    core.start_mail();
+    let served = race(shard.stopping(), core.serve()).await;
+    let stopped = core.stop().await;
+    match served {
+        Either::Left(()) => stopped,
+        Either::Right(Ok(never)) => match never {},
+        Either::Right(Err(failure)) => Err(failure),
+    }
+}
+
+/// Nothing: a shard serves until it is told to stop.
+enum Never {}
+
+/// One shard with everything on it.
+struct Core {
+    shard: Shard,
+    plan: Arc<NodePlan>,
+    /// Accepting and connections; the first to stop.
+    network: FiberGroup,
+    /// Mail from and to the other shards; the last to stop.
+    mail: FiberGroup,
+    connections: Rc<Connections>,
+    outboxes: Rc<[Outbox]>,
+    replies: Rc<Replies>,
+    requests: Rc<Requests>,
+    ports: [Port<RequestHandler>; 2],
+    heard: Heard,
+}
+
+/// What the mail has told so far, and a signal that there is more.
+#[derive(Default)]
+struct Heard {
+    identity: RefCell<Option<Arc<Identity>>>,
+    ready: RefCell<BTreeSet<ShardId>>,
+    stopped: RefCell<BTreeSet<ShardId>>,
+    news: Signal,
+}
+
+impl Core {
+    fn new(shard: Shard, plan: Arc<NodePlan>) -> Core {
+        let pending_max = plan.config.raft.pending_tasks_max as usize;
+        let outboxes: Rc<[Outbox]> =
+            plan.senders.iter().map(|sender| Outbox::new(sender.clone(), pending_max)).collect();
+        let connections = Connections::new();
+        let replies = Replies::new(shard.id(), connections.clone(), outboxes.clone());
+        let replies = Rc::new(replies);
+        let places = places(&plan, shard.id());
+        let requests =
+            Rc::new(Requests::new(shard.clone(), places, outboxes.clone(), replies.clone()));
+        let network = FiberGroup::new(&shard, "network");
+        let handler = Rc::new(RequestHandler(requests.clone()));
+        let port = |kind| {
+            let limits = plan.connection_limits();
+            Port::new(
+                shard.clone(),
+                kind,
+                limits,
+                connections.clone(),
+                handler.clone(),
+                network.clone(),
+            )
+        };
+        let ports = [port(PortKind::Service), port(PortKind::Replicate)];
+        let mail = FiberGroup::new(&shard, "mail");
+        let heard = Heard::default();
+        Core { shard, plan, network, mail, connections, outboxes, replies, requests, ports, heard }
+    }
+
+    fn port(&self, kind: PortKind) -> &Port<RequestHandler> {
+        match kind {
+            PortKind::Service => &self.ports[0],
+            PortKind::Replicate => &self.ports[1],
+        }
+    }
+
+    /// Starts the fibers that carry mail both ways.
+    fn start_mail(self: &Rc<Self>) {
+        let receiver = self.plan.take_receiver(self.shard.id());
+        let core = self.clone();
+        self.mail.spawn_daemon("mail in", async move { core.receive_mail(receiver).await });
+        for at in 0..self.outboxes.len() {
+            let outboxes = self.outboxes.clone();
+            self.mail.spawn_daemon("mail out", async move { outboxes[at].carry().await });
+        }
+    }
+
+    async fn receive_mail(&self, mut receiver: MailReceiver<Mail>) {
+        let mut batch = Vec::new();
+        while receiver.recv_all(&mut batch).await.is_ok() {
+            let now = self.shard.clock().now();
+            for mail in batch.drain(..) {
+                self.handle_mail(mail, now);
+            }
+            self.replies.flush();
+            self.shard.pass().await;
+        }
+    }
+
+    fn handle_mail(&self, mail: Mail, now: moment::Moment) {
+        match mail {
+            Mail::Request(request) => self.requests.foreign(&request, now),
+            Mail::Answers(connection, bytes) => {
+                if let Some(connection) = self.connections.get(connection) {
+                    connection.write(|out| out.extend_from_slice(&bytes));
+                }
+            }
+            Mail::Stream(port, stream) => match stream.attach(&self.shard) {
+                Ok(stream) => self.port(port).adopt(stream),
+                Err(error) => tracing::warn!(%error, "a connection could not be handed over"),
+            },
+            Mail::Identity(identity) => {
+                *self.heard.identity.borrow_mut() = Some(identity);
+                self.heard.news.set();
+            }
+            Mail::GroupsReady(shard) => {
+                self.heard.ready.borrow_mut().insert(shard);
+                self.heard.news.set();
+            }
+            Mail::GroupsStopped(shard) => {
+                self.heard.stopped.borrow_mut().insert(shard);
+                self.heard.news.set();
+            }
+        }
+    }
+
+    /// Starts everything in its order and serves; returns only when something fails.
+    async fn serve(self: &Rc<Self>) -> Result<Never, NodeError> {
+        let mut addresses = None;
+        if self.shard.id() == FIRST {
+            let config = &self.plan.config.node;
+            let identity = identity::open_or_create(&self.shard, &config.cluster, config.id).await;
+            let identity = Arc::new(identity.map_err(|error| self.plan.identity_error(error))?);
+            tell_all(&self.plan.senders, || Mail::Identity(identity.clone())).await?;
+            addresses = Some(self.listen().await?);
+        }
+        let groups = self.open_groups().await?;
+        for (id, group) in &groups {
+            let serving = group.serving().await;
+            serving.map_err(|error| NodeError::Group { group: *id, error })?;
+        }
+        tell_all(&self.plan.senders, || Mail::GroupsReady(self.shard.id())).await?;
+        self.until(|heard| heard.ready.borrow().len() == self.plan.shards()).await;
+        self.requests.open_for_clients();
+        if let Some((service, replicate)) = addresses {
+            (self.plan.on_ready)(Ready { service, replicate });
+        }
+        Err(first_failure(groups).await)
+    }
+
+    /// Waits for news that make `condition` true.
+    async fn until(&self, condition: impl Fn(&Heard) -> bool) {
+        while !condition(&self.heard) {
+            self.heard.news.wait().await;
+        }
+    }
+
+    /// Opens both ports; the connections are spread over all shards in turn.
+    async fn listen(self: &Rc<Self>) -> Result<(SocketAddr, SocketAddr), NodeError> {
+        let config = &self.plan.config.listen;
+        let service = self.bind(config.service).await?;
+        let replicate = self.bind(config.replicate).await?;
+        let addresses = (service.local_addr(), replicate.local_addr());
+        self.spread(PortKind::Service, service);
+        self.spread(PortKind::Replicate, replicate);
+        Ok(addresses)
+    }
+
+    async fn bind(&self, address: SocketAddr) -> Result<Listener, NodeError> {
+        let options = ListenOptions { reuse_port: false };
+        let listener = self.shard.network().listen(address, options).await;
+        listener.map_err(|error| NodeError::Listen { address, error })
+    }
+
+    fn spread(self: &Rc<Self>, kind: PortKind, listener: Listener) {
+        let core = self.clone();
+        let accept = async move {
+            let mut next = 0;
+            let place = |stream: runtime::Stream| {
+                let to = ShardId(next);
+                next = (next + 1) % core.plan.shards() as u16;
+                if to == core.shard.id() {
+                    core.port(kind).adopt(stream);
+                } else {
+                    let outbox = &core.outboxes[usize::from(to.0)];
+                    outbox.push(Mail::Stream(kind, stream.detach()));
+                    outbox.flush();
+                }
+            };
+            core.port(kind).accept(listener, place).await;
+        };
+        drop(self.network.spawn("accept", accept));
+    }
+
+    /// Recovers the groups of this shard, one after the other: each uses the whole disk.
+    async fn open_groups(&self) -> Result<Vec<(GroupId, Group<KvStateMachine>)>, NodeError> {
+        self.until(|heard| heard.identity.borrow().is_some()).await;
+        let Some(identity) = self.heard.identity.borrow().clone() else {
+            unreachable!("the wait above ends with the identity");
+        };
+        let mut opened = Vec::new();
+        for config in &self.plan.config.groups {
+            if self.plan.shard_of(config) != self.shard.id() {
+                continue;
+            }
+            let id = GroupId(config.id);
+            let seed = self.shard.random().next_u64();
+            let machine =
+                KvStateMachine::new(seed, self.replies.clone(), self.shard.clock().clone());
+            let options = group_options(&self.plan.config, config, &identity, seed);
+            let group = Group::open(&self.shard, options, machine).await;
+            let group = group.map_err(|error| NodeError::Group { group: id, error })?;
+            self.requests.add_group(id, group.clone());
+            opened.push((id, group));
+        }
+        Ok(opened)
+    }
+
+    /// Stops in the order in which nothing acknowledged, and no answer, is lost: no new requests, the
+    /// groups with what they have taken, then the answers, then the mail that carried them.
+    async fn stop(&self) -> Result<(), NodeError> {
+        let mut result = Ok(());
+        for group in self.requests.groups_here() {
+            let id = group.id();
+            let stopped = group.stop().await;
+            result = result.and(stopped.map_err(|error| NodeError::Group { group: id, error }));
+        }
+        self.replies.flush();
+        // A shard that has already ended cannot be told, and need not be.
+        let _ = tell_all(&self.plan.senders, || Mail::GroupsStopped(self.shard.id())).await;
+        let all_stopped = self.until(|heard| heard.stopped.borrow().len() == self.plan.shards());
+        if self.shard.clock().timeout(OTHERS_STOP_TIMEOUT, all_stopped).await.is_none() {
+            tracing::warn!("other shards did not stop in time; their answers are lost");
+        }
+        self.network.stop();
+        self.connections.close_all(PortKind::Service);
+        self.connections.close_all(PortKind::Replicate);
+        self.network.join().await;
+        self.mail.stop();
+        self.mail.join().await;
+        result
+    }
+}
+
+/// Where each of the node's groups lives, seen from one shard.
+fn places(plan: &NodePlan, own: ShardId) -> BTreeMap<GroupId, Place> {
+    let place = |group| match plan.shard_of(group) {
+        shard if shard == own => Place::Starting,
+        shard => Place::There(shard),
+    };
+    plan.config.groups.iter().map(|group| (GroupId(group.id), place(group))).collect()
+}
+
+/// Waits until one of the groups fails.
+async fn first_failure(groups: Vec<(GroupId, Group<KvStateMachine>)>) -> NodeError {
+    let mut waits: Vec<_> =
+        groups.iter().map(|(id, group)| (*id, Box::pin(group.failed()))).collect();
+    core::future::poll_fn(|context| {
+        for (group, wait) in &mut waits {
+            if let core::task::Poll::Ready(error) = wait.as_mut().poll(context) {
+                return core::task::Poll::Ready(NodeError::Group { group: *group, error });
+            }
+        }
+        core::task::Poll::Pending
+    })
+    .await
+}
