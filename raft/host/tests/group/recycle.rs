@@ -1,13 +1,9 @@
 //! Segments behind a snapshot are used again, and what is left in them is never taken for log.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
-
-mod ledger;
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ledger::{Ledger, LifeError, Machine, payload_of, small_options};
+use crate::ledger::{Ledger, LifeError, Machine, payload_of, small_options};
 use raft_host::{Group, SnapshotBoundary};
 use runtime::Shard;
 use runtime::sim::{CrashKind, Ending, NodeKey, World, WorldOptions};
@@ -37,7 +33,7 @@ async fn live(
     {
         let mut book = ledger.book();
         book.recovered = book.applied.clone();
-        ledger::check_recovered(&book);
+        crate::ledger::check_recovered(&book);
     }
     for round in 0..rounds {
         for _ in 0..20 {
@@ -94,7 +90,7 @@ fn the_log_stays_small_and_goes_on_after_restarts() {
         assert!(names.len() <= 12, "{names:?}");
     }
     let newest = segments(&world).pop().unwrap();
-    assert!(newest > "groups/7/log/00000000000000000040.log".to_owned(), "{newest}");
+    assert!(*newest > *"groups/7/log/00000000000000000040.log", "{newest}");
     let book = ledger.book();
     assert_eq!(book.acknowledged.len() as u64, book.proposed);
 }

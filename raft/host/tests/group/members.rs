@@ -1,15 +1,11 @@
 //! Three members in one process, over links that lose, delay and cut.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
-
-mod ledger;
-
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ledger::{Ledger, LifeError, Machine, payload_of, small_options};
+use crate::ledger::{Ledger, LifeError, Machine, payload_of, small_options};
 use raft_core::{Config, Message, NodeId, RaftOptions, RoleName};
 use raft_host::{Group, GroupOptions, Outbox, Refusal, SnapshotBoundary};
 use runtime::sim::{CrashKind, Ending, NodeKey, World, WorldOptions};
@@ -22,10 +18,17 @@ const MEMBERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 /// The links between the members.
 #[derive(Default)]
 struct Post {
-    queue: RefCell<VecDeque<(NodeId, NodeId, Message, Vec<u8>)>>,
+    queue: RefCell<VecDeque<Letter>>,
     arrived: Signal,
     /// A member that nothing reaches and that reaches nobody.
     cut: RefCell<Option<NodeId>>,
+}
+
+struct Letter {
+    from: NodeId,
+    to: NodeId,
+    message: Message,
+    records: Vec<u8>,
 }
 
 struct Link {
@@ -35,7 +38,8 @@ struct Link {
 
 impl Outbox for Link {
     fn send(&self, to: NodeId, message: Message, records: Vec<u8>) {
-        self.post.queue.borrow_mut().push_back((self.from, to, message, records));
+        let letter = Letter { from: self.from, to, message, records };
+        self.post.queue.borrow_mut().push_back(letter);
         self.post.arrived.set();
     }
 }
@@ -72,7 +76,7 @@ impl Cluster {
     async fn carry(&self, shard: &Shard) {
         loop {
             let next = self.post.queue.borrow_mut().pop_front();
-            let Some((from, to, message, records)) = next else {
+            let Some(Letter { from, to, message, records }) = next else {
                 self.post.arrived.wait().await;
                 continue;
             };
