@@ -83,6 +83,14 @@ impl<M: StateMachine> Group<M> {
         Ok(())
     }
 
+    /// Lets the entries proposed from here on carry a time that is not before now. Without it they
+    /// may carry the time at which their batch began, which is early for what counts time from its
+    /// entry.
+    pub fn advance_time(&self) {
+        let wall = self.0.shard.clock().wall();
+        self.0.core.borrow_mut().advance_time(wall);
+    }
+
     /// Whether a read that begins now sees every write answered before it.
     pub fn read(&self) -> ReadGate {
         let now = self.0.shard.clock().now();
