@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use raft_core::entry::RecordSeed;
 use raft_core::{GroupId, Index, Message, NodeId, Output, ReadAnswer, ReadToken, RoleName, Status};
-use runtime::{Condition, FiberGroup, Shard, Signal};
+use runtime::{Condition, FiberGroup, Moment, Shard, Signal, WallTime};
 
 use crate::core::Core;
 use crate::error::GroupError;
@@ -111,7 +111,7 @@ impl<M: StateMachine> Group<M> {
         }
         let mut core = shared.core.borrow_mut();
         let spares = shared.spares.is_in_trouble().then(|| shared.spares.ready());
-        match core.propose(parts, || shared.shard.clock().wall(), spares) {
+        match core.propose(parts, || shared.time(), spares) {
             Ok(index) => core.proposals.push(index, caller),
             Err(refusal) => return Err((caller, refusal)),
         }
@@ -127,8 +127,14 @@ impl<M: StateMachine> Group<M> {
     /// may carry the time at which their batch began, which is early for what counts time from its
     /// entry.
     pub fn advance_time(&self) {
-        let wall = self.0.shard.clock().wall();
-        self.0.core.borrow_mut().advance_time(wall);
+        let (now, wall) = self.0.time();
+        self.0.core.borrow_mut().clock.advance(now, wall);
+    }
+
+    /// The time now on the clock of the entries, as this node would give it to an entry.
+    pub fn time_ms(&self) -> u64 {
+        let (now, wall) = self.0.time();
+        self.0.core.borrow().clock.now_ms(now, wall)
     }
 
     /// Whether a read that begins now sees every write answered before it.
@@ -274,6 +280,11 @@ impl<M: StateMachine> Group<M> {
 }
 
 impl<M: StateMachine> Shared<M> {
+    fn time(&self) -> (Moment, WallTime) {
+        let clock = self.shard.clock();
+        (clock.now(), clock.wall())
+    }
+
     /// Carries out what consensus owes until it owes nothing. `records` came with the message that
     /// was stepped before.
     pub(crate) fn drain(&self, records: &[u8]) {
@@ -302,11 +313,13 @@ impl<M: StateMachine> Shared<M> {
             if let Some(first) = accepted.truncate_from {
                 core.tail.truncate(first);
             }
-            core.tail.append_received(records, accepted.first, accepted.last);
+            let time_ms = core.tail.append_received(records, accepted.first, accepted.last);
+            core.clock.received(time_ms);
             self.write_work.set();
         }
         for entry in &output.own_entries {
-            core.append_own(entry, self.shard.clock().wall());
+            let (now, wall) = self.time();
+            core.append_own(entry, now, wall);
             self.write_work.set();
         }
         if output.replicate {
