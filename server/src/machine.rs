@@ -24,8 +24,6 @@ pub struct KvStateMachine {
     /// Read once a batch: answers of one batch leave together.
     batch_started: Option<Moment>,
     last_apply: Moment,
-    /// Time of the last entry.
-    last_time_ms: u64,
 }
 
 impl KvStateMachine {
@@ -33,15 +31,7 @@ impl KvStateMachine {
     pub fn new(hash_seed: u64, replies: Rc<Replies>, clock: Clock) -> KvStateMachine {
         let tree = Machine::new(MachineOptions { hash_seed });
         let last_apply = clock.now();
-        KvStateMachine {
-            tree,
-            replies,
-            clock,
-            news: None,
-            batch_started: None,
-            last_apply,
-            last_time_ms: 0,
-        }
+        KvStateMachine { tree, replies, clock, news: None, batch_started: None, last_apply }
     }
 
     /// From now on there are fibers to be told of news.
@@ -52,11 +42,6 @@ impl KvStateMachine {
     /// Takes the locks that were granted since the last call.
     pub fn take_granted(&mut self) -> impl Iterator<Item = LockGranted> {
         self.tree.take_granted()
-    }
-
-    /// The time of the last entry that was applied.
-    pub fn last_time_ms(&self) -> u64 {
-        self.last_time_ms
     }
 
     /// When the last batch was applied.
@@ -89,7 +74,6 @@ impl StateMachine for KvStateMachine {
         let stamp = Stamp { index, time_ms: entry.time_ms };
         let outcome = self.tree.apply(stamp, entry.payload);
         let now = *self.batch_started.get_or_insert_with(|| self.clock.now());
-        self.last_time_ms = entry.time_ms;
         match origin {
             Some(Origin::Client(caller)) => {
                 let encode = |out: &mut Vec<u8>| encode_outcome(out, &caller, index, &outcome);
