@@ -21,3 +21,4 @@ pub mod refusal;
 pub mod replies;
 pub mod requests;
 pub mod status;
+pub mod witness;

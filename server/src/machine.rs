@@ -1,10 +1,12 @@
 //! The tree of keys as the state machine of a raft group.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use kv_api::encode_response_body;
 use kv_machine::{Machine, MachineOptions, Outcome, Stamp};
 use moment::Moment;
+use raft_core::GroupId;
 use raft_host::{Entry, Refusal, StateMachine};
 use runtime::Clock;
 use wire::{BizCode, Command, RespCode, ResponseHead, encode_response};
@@ -12,6 +14,7 @@ use wire::{BizCode, Command, RespCode, ResponseHead, encode_response};
 use crate::caller::Caller;
 use crate::refusal::refuse;
 use crate::replies::Replies;
+use crate::witness::Witness;
 
 /// Applies entries to the tree and answers those who wait for them.
 pub struct KvStateMachine {
@@ -21,6 +24,7 @@ pub struct KvStateMachine {
     /// Read once a batch: answers of one batch leave together.
     batch_started: Option<Moment>,
     last_apply: Moment,
+    witness: Option<(GroupId, Arc<dyn Witness>)>,
 }
 
 impl KvStateMachine {
@@ -28,7 +32,12 @@ impl KvStateMachine {
     pub fn new(hash_seed: u64, replies: Rc<Replies>, clock: Clock) -> KvStateMachine {
         let tree = Machine::new(MachineOptions { hash_seed });
         let last_apply = clock.now();
-        KvStateMachine { tree, replies, clock, batch_started: None, last_apply }
+        KvStateMachine { tree, replies, clock, batch_started: None, last_apply, witness: None }
+    }
+
+    /// The same machine with somebody who is told of each entry.
+    pub fn with_witness(self, group: GroupId, witness: Arc<dyn Witness>) -> KvStateMachine {
+        KvStateMachine { witness: Some((group, witness)), ..self }
     }
 
     /// When the last batch was applied.
@@ -46,6 +55,9 @@ impl StateMachine for KvStateMachine {
     type Caller = Caller;
 
     fn apply(&mut self, entry: Entry<'_>, caller: Option<Caller>) {
+        if let Some((group, witness)) = &self.witness {
+            witness.applies(*group, &entry);
+        }
         let index = entry.index.0;
         let stamp = Stamp { index, time_ms: entry.time_ms };
         let outcome = self.tree.apply(stamp, entry.payload);
