@@ -24,7 +24,7 @@ use crate::news::News;
 const ROUND_MAX: usize = 1000;
 /// How long a refused round waits. On a follower the leader's expiries come long before.
 const RETRY_DELAY: Duration = Duration::from_millis(10);
-/// The longest sleep: wall time may be set while the fiber sleeps.
+/// The longest sleep: the time of entries goes at its own rate.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 /// Where the state machine and the fiber of its group meet.
@@ -63,7 +63,7 @@ pub async fn expire(group: Group<KvStateMachine>, clock: Clock, news: Rc<News>) 
     let mut body = Vec::new();
     loop {
         sleep_until_due(&group, &clock, desk).await;
-        let refusal = propose_round(&group, &clock, desk, &mut body);
+        let refusal = propose_round(&group, desk, &mut body);
         while desk.under_way.get() > 0 {
             desk.wake.wait().await;
         }
@@ -77,8 +77,8 @@ pub async fn expire(group: Group<KvStateMachine>, clock: Clock, news: Rc<News>) 
 
 async fn sleep_until_due(group: &Group<KvStateMachine>, clock: &Clock, desk: &ExpiryDesk) {
     loop {
-        let (next, now_ms) = group
-            .with_machine(|machine| (machine.tree().next_expiry(), leader_time_ms(machine, clock)));
+        let next = group.with_machine(|machine| machine.tree().next_expiry());
+        let now_ms = group.time_ms();
         let wait = match next {
             Some(deadline_ms) if deadline_ms < now_ms => return,
             Some(deadline_ms) => Duration::from_millis(deadline_ms + 1 - now_ms),
@@ -93,13 +93,12 @@ async fn sleep_until_due(group: &Group<KvStateMachine>, clock: &Clock, desk: &Ex
 /// Proposes what is due until the round is full or one is refused.
 fn propose_round(
     group: &Group<KvStateMachine>,
-    clock: &Clock,
     desk: &ExpiryDesk,
     body: &mut Vec<u8>,
 ) -> Option<Refusal> {
     group.with_machine(|machine| {
         // The time of an entry has lost its fraction: only the following millisecond is late enough.
-        let over_ms = leader_time_ms(machine, clock).saturating_sub(1);
+        let over_ms = group.time_ms().saturating_sub(1);
         for expired in machine.tree().due(over_ms).take(ROUND_MAX) {
             body.clear();
             encode_expire(&mut Writer::new(body), expired.key, expired.ttl_index);
@@ -111,9 +110,4 @@ fn propose_round(
         }
         None
     })
-}
-
-/// The time that the next entry of this leader would carry.
-fn leader_time_ms(machine: &KvStateMachine, clock: &Clock) -> u64 {
-    clock.wall().as_millis().max(machine.last_time_ms())
 }

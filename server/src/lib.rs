@@ -32,3 +32,5 @@ pub mod news;
 pub mod expiry;
 pub mod locks;
 pub mod watches;
+
+pub mod witness;

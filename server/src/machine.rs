@@ -1,10 +1,12 @@
 //! The tree of keys as the state machine of a raft group.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use kv_api::encode_response_body;
 use kv_machine::{LockGranted, Machine, MachineOptions, Outcome, Stamp};
 use moment::Moment;
+use raft_core::GroupId;
 use raft_host::{Entry, Refusal, StateMachine};
 use runtime::Clock;
 use wire::{BizCode, Command, RespCode, ResponseHead, encode_response};
@@ -13,6 +15,7 @@ use crate::caller::{Caller, Origin};
 use crate::news::News;
 use crate::refusal::refuse;
 use crate::replies::Replies;
+use crate::witness::Witness;
 
 /// Applies entries to the tree and answers those who wait for them.
 pub struct KvStateMachine {
@@ -24,8 +27,7 @@ pub struct KvStateMachine {
     /// Read once a batch: answers of one batch leave together.
     batch_started: Option<Moment>,
     last_apply: Moment,
-    /// Time of the last entry.
-    last_time_ms: u64,
+    witness: Option<(GroupId, Arc<dyn Witness>)>,
 }
 
 impl KvStateMachine {
@@ -40,7 +42,7 @@ impl KvStateMachine {
             news: None,
             batch_started: None,
             last_apply,
-            last_time_ms: 0,
+            witness: None,
         }
     }
 
@@ -54,9 +56,9 @@ impl KvStateMachine {
         self.tree.take_granted()
     }
 
-    /// The time of the last entry that was applied.
-    pub fn last_time_ms(&self) -> u64 {
-        self.last_time_ms
+    /// The same machine with somebody who is told of each entry.
+    pub fn with_witness(self, group: GroupId, witness: Arc<dyn Witness>) -> KvStateMachine {
+        KvStateMachine { witness: Some((group, witness)), ..self }
     }
 
     /// When the last batch was applied.
@@ -85,11 +87,13 @@ impl StateMachine for KvStateMachine {
     type Caller = Origin;
 
     fn apply(&mut self, entry: Entry<'_>, origin: Option<Origin>) {
+        if let Some((group, witness)) = &self.witness {
+            witness.applies(*group, &entry);
+        }
         let index = entry.index.0;
         let stamp = Stamp { index, time_ms: entry.time_ms };
         let outcome = self.tree.apply(stamp, entry.payload);
         let now = *self.batch_started.get_or_insert_with(|| self.clock.now());
-        self.last_time_ms = entry.time_ms;
         match origin {
             Some(Origin::Client(caller)) => {
                 let encode = |out: &mut Vec<u8>| encode_outcome(out, &caller, index, &outcome);

@@ -246,11 +246,17 @@ impl Core {
             }
             let id = GroupId(config.id);
             let seed = self.shard.random().next_u64();
-            let machine =
+            let mut machine =
                 KvStateMachine::new(seed, self.replies.clone(), self.shard.clock().clone());
+            if let Some(witness) = &self.plan.witness {
+                machine = machine.with_witness(id, witness.clone());
+            }
             let options = group_options(&self.plan.config, config, &identity, seed);
             let group = Group::open(&self.shard, options, machine).await;
             let group = group.map_err(|error| NodeError::Group { group: id, error })?;
+            if let Some(witness) = &self.plan.witness {
+                witness.opened(&group);
+            }
             self.requests.add_group(id, Hosted::start(group.clone(), &self.surroundings()));
             opened.push((id, group));
         }

@@ -19,6 +19,7 @@
 mod applier;
 mod bytes;
 mod core;
+mod entry_clock;
 mod error;
 mod execute;
 mod group;
