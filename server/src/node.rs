@@ -18,6 +18,7 @@ use crate::config::{Config, Group, Shards};
 use crate::identity::{Identity, IdentityError};
 use crate::mail::Mail;
 use crate::shard;
+use crate::witness::Witness;
 
 /// Messages that may wait for one shard to take them.
 const MAILBOX_CAPACITY: usize = 4096;
@@ -40,6 +41,7 @@ pub fn serve(
     };
     let mut boot_plan = BootPlan::new(placement, data_dir);
     boot_plan.io_memory = config.node.io_memory_bytes.as_usize();
+    boot_plan.spin = config.node.spin;
     let plan = Arc::new(NodePlan::new(config, on_ready));
     boot(boot_plan, stop, move |shard| shard::run(shard, plan.clone()))
 }
@@ -52,6 +54,8 @@ pub struct NodePlan {
     pub senders: Vec<MailSender<Mail>>,
     /// Called when all shards serve.
     pub on_ready: Box<dyn Fn(Ready) + Send + Sync>,
+    /// Who looks on, if anybody does.
+    pub witness: Option<Arc<dyn Witness>>,
     receivers: Mutex<BTreeMap<ShardId, MailReceiver<Mail>>>,
 }
 
@@ -75,7 +79,13 @@ impl NodePlan {
             receivers.insert(ShardId(id as u16), receiver);
         }
         let receivers = Mutex::new(receivers);
-        NodePlan { config, senders, on_ready: Box::new(on_ready), receivers }
+        let on_ready = Box::new(on_ready);
+        NodePlan { config, senders, on_ready, witness: None, receivers }
+    }
+
+    /// The same plan with somebody who looks on.
+    pub fn with_witness(self, witness: Arc<dyn Witness>) -> NodePlan {
+        NodePlan { witness: Some(witness), ..self }
     }
 
     /// The number of shards.

@@ -10,8 +10,10 @@ use runtime::{Condition, FiberGroup, Shard, Signal};
 
 use crate::applier;
 use crate::core::{Core, Limits};
+use crate::entry_clock::EntryClock;
 use crate::error::{GroupError, during};
-use crate::group::{Group, Life, Shared};
+use crate::execute::{Life, Shared};
+use crate::group::Group;
 use crate::hard_state::{HardStateFile, SavedState};
 use crate::log::recovery::Recovered;
 use crate::log::replay::{Replayed, replay};
@@ -135,7 +137,7 @@ async fn start<M: StateMachine>(
         hard_state_wanted: None,
         is_writing: false,
         apply_to: applied,
-        time_ms: recovered.time_ms,
+        clock: EntryClock::behind(recovered.time_ms),
         oldest_segment: oldest,
         room: 0,
         reads: ReadsSettled::default(),

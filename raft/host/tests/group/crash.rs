@@ -1,12 +1,8 @@
 //! A group of one that dies at any moment, in the simulator.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
-
-mod ledger;
-
 use std::time::Duration;
 
-use ledger::{Ledger, LifeError, live, small_options};
+use crate::ledger::{Ledger, LifeError, live, small_options};
 use runtime::sim::{CrashKind, Ending, NodeKey, Run, World, WorldOptions};
 
 const NODE: NodeKey = NodeKey(1);
