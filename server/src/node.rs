@@ -179,7 +179,9 @@ impl NodeError {
     pub fn is_integrity(&self) -> bool {
         match self {
             NodeError::IdentityDamaged { .. } | NodeError::Foreign { .. } => true,
-            NodeError::Group { error, .. } => matches!(error, GroupError::Damaged { .. }),
+            NodeError::Group { error, .. } => {
+                matches!(error, GroupError::Damaged { .. } | GroupError::Restore(_))
+            }
             NodeError::DataDir { .. }
             | NodeError::Probe(_)
             | NodeError::Listen { .. }
@@ -200,7 +202,15 @@ impl fmt::Display for NodeError {
         match self {
             NodeError::DataDir { data_dir, error } => {
                 let data_dir = data_dir.display();
-                write!(formatter, "the data directory {data_dir} cannot be used: {error}")
+                let mend = match error.kind() {
+                    io::ErrorKind::WouldBlock => "end that process",
+                    _ => "let the user that runs the node write there",
+                };
+                write!(
+                    formatter,
+                    "the data directory {data_dir} cannot be used: {error}; {mend}, or choose \
+                     another node.data_dir"
+                )
             }
             NodeError::IdentityDamaged { data_dir } => write!(
                 formatter,
@@ -224,12 +234,39 @@ impl fmt::Display for NodeError {
                  another address in [listen]"
             ),
             NodeError::Group { group, error } => {
-                write!(formatter, "raft group {}: {error}", group.0)
+                write!(formatter, "raft group {}: {error}{}", group.0, mend_of(error))
             }
-            NodeError::Boot(error) => error.fmt(formatter),
+            NodeError::Boot(error) => {
+                let mend = match error {
+                    BootError::ShardCount(_) | BootError::Cpu(_) | BootError::TooFewCpus { .. } => {
+                        "; correct node.shards, or let the process use more cpus"
+                    }
+                    BootError::DataDir(..)
+                    | BootError::Executor(..)
+                    | BootError::Panicked { .. } => "",
+                };
+                write!(formatter, "{error}{mend}")
+            }
             NodeError::ShardGone => formatter.write_str("another shard ended first"),
         }
     }
 }
 
 impl std::error::Error for NodeError {}
+
+/// What to do about a group that failed.
+fn mend_of(error: &GroupError) -> &'static str {
+    match error {
+        GroupError::Damaged { .. } | GroupError::Restore(_) => {
+            "; nothing was changed: restore the data directory from a backup, or move it away to \
+             start with an empty one"
+        }
+        GroupError::Io { kind: io::ErrorKind::StorageFull, .. } => {
+            "; make room on the disk and start the node again"
+        }
+        GroupError::Io { .. } => {
+            "; see to the disk and start the node again: nothing acknowledged is lost by the stop"
+        }
+        GroupError::Options(_) | GroupError::Stopped => "",
+    }
+}
