@@ -33,14 +33,6 @@ deny:
 dev:
     cargo run --release -- dev
 
-# One simulated run; the same seed gives the same run.
-sim SEED:
-    cargo run --release --package sim -- run --seed {{SEED}}
-
-# Simulated runs with new seeds until one fails.
-soak:
-    cargo run --release --package sim -- soak
-
 # Rewrite the expected parts of golden scripts; then read the difference like code.
 golden:
     GOLDEN=1 cargo test --workspace

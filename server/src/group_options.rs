@@ -34,7 +34,11 @@ pub fn group_options(config: &Config, group: &Group, node: &Identity, seed: u64)
     options.payload_bytes_max = config.rpc.packet_bytes_max.as_usize();
     options.pending_max = u64::from(config.raft.pending_tasks_max);
     options.pending_bytes_max = config.raft.pending_bytes_max.bytes();
-    options.cache_bytes_max = config.log.cache_bytes_max.as_usize();
+    options.cache_bytes_max = match group.members.len() + group.observers.len() {
+        // Nobody follows, and whoever joins later is served from the files.
+        1 => 0,
+        _ => config.log.cache_bytes_max.as_usize(),
+    };
     options
 }
 

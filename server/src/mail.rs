@@ -3,13 +3,17 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use raft_core::GroupId;
 use rpc::ConnectionId;
 use runtime::{DetachedStream, MailSender, ShardId, Signal};
 use wire::PortKind;
 
 use crate::caller::Caller;
 use crate::identity::Identity;
+use crate::locks::LockPush;
 use crate::node::NodeError;
+use crate::watches::ClientId;
+use crate::watches::dispatcher::{ForeignAnswer, ForeignNotification};
 
 /// One message from shard to shard.
 pub enum Mail {
@@ -25,14 +29,20 @@ pub enum Mail {
     Request(ForeignRequest),
     /// Encoded answers for a connection of this shard.
     Answers(ConnectionId, Vec<u8>),
+    /// What has changed under the watches of a connection of this shard.
+    Notification(ForeignNotification),
+    /// The answer to a notification of a group of this shard.
+    NotifyAnswer(ForeignAnswer),
+    /// A connection of another shard that had watches in a group of this one is gone.
+    WatcherGone(ClientId, GroupId),
+    /// Somebody holds a lock now and may have a connection on this shard.
+    LockPush(Arc<LockPush>),
 }
 
 /// A request on its one hop to the shard of its group.
 pub struct ForeignRequest {
     /// Where the answer goes.
     pub caller: Caller,
-    /// The port that it came in by.
-    pub port: PortKind,
     /// The identity of the client's process, from its handshake.
     pub process: wire::ProcessId,
     /// The message of the command.

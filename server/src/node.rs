@@ -41,6 +41,7 @@ pub fn serve(
     };
     let mut boot_plan = BootPlan::new(placement, data_dir);
     boot_plan.io_memory = config.node.io_memory_bytes.as_usize();
+    boot_plan.spin = config.node.spin;
     let plan = Arc::new(NodePlan::new(config, on_ready));
     boot(boot_plan, stop, move |shard| shard::run(shard, plan.clone()))
 }
@@ -139,7 +140,7 @@ pub enum NodeError {
         /// What the system said.
         error: io::Error,
     },
-    /// The identity file is damaged, and there is data beside it.
+    /// The identity file is damaged or missing, and there is data beside it.
     IdentityDamaged {
         /// The directory.
         data_dir: PathBuf,
@@ -203,8 +204,9 @@ impl fmt::Display for NodeError {
             }
             NodeError::IdentityDamaged { data_dir } => write!(
                 formatter,
-                "the file `identity` in {} is damaged, and there is data beside it; restore the \
-                 file from a backup, or move the directory away to start with an empty one",
+                "the file `identity` in {} is damaged or missing, and there is data beside it; \
+                 restore the file from a backup, or move the directory away to start with an \
+                 empty one",
                 data_dir.display()
             ),
             NodeError::Foreign { data_dir, found } => write!(

@@ -16,12 +16,15 @@ use runtime::{
 use wire::PortKind;
 
 use crate::group_options::group_options;
+use crate::hosted::{Hosted, Surroundings};
 use crate::identity::{self, Identity};
+use crate::locks;
 use crate::machine::KvStateMachine;
 use crate::mail::{Mail, Outbox, tell_all};
 use crate::node::{NodeError, NodePlan, Ready};
 use crate::replies::Replies;
 use crate::requests::{Place, RequestHandler, Requests};
+use crate::watches::WatchLinks;
 
 /// The shard that accepts connections and owns the node's files outside the groups.
 const FIRST: ShardId = ShardId(0);
@@ -81,8 +84,9 @@ impl Core {
         let replies = Replies::new(shard.id(), connections.clone(), outboxes.clone());
         let replies = Rc::new(replies);
         let places = places(&plan, shard.id());
-        let requests =
-            Rc::new(Requests::new(shard.clone(), places, outboxes.clone(), replies.clone()));
+        let links = Rc::new(WatchLinks::new(connections.clone()));
+        let (boxes, answers) = (outboxes.clone(), replies.clone());
+        let requests = Rc::new(Requests::new(shard.clone(), places, boxes, answers, links));
         let network = FiberGroup::new(&shard, "network");
         let handler = Rc::new(RequestHandler(requests.clone()));
         let port = |kind| {
@@ -140,6 +144,10 @@ impl Core {
                     connection.write(|out| out.extend_from_slice(&bytes));
                 }
             }
+            Mail::Notification(notification) => self.requests.pass_notification(&notification),
+            Mail::NotifyAnswer(answer) => self.requests.foreign_answer(&answer, now),
+            Mail::WatcherGone(client, group) => self.requests.watcher_gone(client, group),
+            Mail::LockPush(push) => locks::push_to(&self.connections, &push),
             Mail::Stream(port, stream) => match stream.attach(&self.shard) {
                 Ok(stream) => self.port(port).adopt(stream),
                 Err(error) => tracing::warn!(%error, "a connection could not be handed over"),
@@ -251,10 +259,20 @@ impl Core {
             if let Some(witness) = &self.plan.witness {
                 witness.opened(&group);
             }
-            self.requests.add_group(id, group.clone());
+            self.requests.add_group(id, Hosted::start(group.clone(), &self.surroundings()));
             opened.push((id, group));
         }
         Ok(opened)
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            shard: self.shard.clone(),
+            connections: self.connections.clone(),
+            links: self.requests.links.clone(),
+            outboxes: self.outboxes.clone(),
+            watch: self.plan.config.watch.clone(),
+        }
     }
 
     /// Stops in the order in which nothing acknowledged, and no answer, is lost: no new requests, the

@@ -18,18 +18,22 @@ struct Node {
 impl Node {
     /// Starts a node on the data in `directory` and waits until it says that it is ready.
     fn start(directory: &Path) -> Node {
-        let base_port = neighbouring_ports();
         let mut process = Command::new(BINARY)
-            .args(["dev", "--base-port", &base_port.to_string(), "--keep"])
+            .args(["dev", "--base-port", &base_port().to_string(), "--keep"])
             .arg(directory)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let is_ready = lines.map_while(Result::ok).any(|line| line.starts_with("ready:"));
-        assert!(is_ready, "the node ended while starting: {:?}", process.wait());
-        Node { process, servers: format!("1=127.0.0.1:{}", base_port + 1) }
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let ready = lines.into_iter().find_map(|line| {
+            let service = line.strip_prefix("ready: clients ")?.split(',').next()?;
+            Some(format!("1={service}"))
+        });
+        match ready {
+            Some(servers) => Node { process, servers },
+            None => panic!("the node ended while starting: {:?}", process.wait()),
+        }
     }
 
     fn run(&self, arguments: &[&str], input: &[u8]) -> Output {
@@ -71,13 +75,13 @@ impl Drop for Node {
     }
 }
 
-/// The first of two free ports beside each other.
-fn neighbouring_ports() -> u16 {
+/// A base port whose two followers, which a node takes, are free.
+fn base_port() -> u16 {
     let free = || {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
         let second = TcpListener::bind(("127.0.0.1", port.checked_add(1)?));
-        second.is_ok().then_some(port)
+        second.is_ok().then_some(port - 1)
     };
     (0..100).find_map(|_| free()).unwrap()
 }
@@ -190,7 +194,7 @@ fn what_was_acknowledged_survives_kill_and_stays_readable_offline() {
 fn a_second_node_on_the_same_data_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let _node = Node::start(directory.path());
-    let port = neighbouring_ports().to_string();
+    let port = base_port().to_string();
     let mut second = Command::new(BINARY)
         .args(["dev", "--base-port", &port, "--keep"])
         .arg(directory.path())

@@ -181,7 +181,8 @@ impl Raft {
         let Role::Candidate(campaign) = &self.role else { return };
         match tally {
             Tally::Open => {}
-            Tally::Lost => self.follow(self.node.term(), None),
+            Tally::Lost if campaign.is_real() => self.follow(self.node.term(), None),
+            Tally::Lost => self.role = Role::Follower(Follower::soon_to_ask(&mut self.node)),
             Tally::Won if campaign.is_real() => {
                 self.role = Role::Leader(Box::new(Leader::new(&mut self.node)));
             }
@@ -213,6 +214,7 @@ impl Raft {
 
     /// Enters `term`, or stays in it, as a follower.
     pub(crate) fn follow(&mut self, term: Term, leader: Option<NodeId>) {
+        assert!(term >= self.node.term(), "a term never goes back");
         self.leave_role();
         if term > self.node.term() {
             self.node.promise(term, None);

@@ -94,9 +94,6 @@ impl Leader {
 
     /// Whether nobody else can lead at `now`.
     pub(crate) fn lease_holds(&self, node: &Node, now: Moment) -> bool {
-        if self.has_ordered_transfer() {
-            return false;
-        }
         // After a pause the clock is not trusted with a lease from before it.
         let paused = now.since(node.now) > node.options.heartbeat_interval * 2;
         let leased = node.options.read_mode == ReadMode::Lease && now < self.lease_until && !paused;

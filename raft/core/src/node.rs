@@ -227,6 +227,9 @@ impl Node {
         // Nothing is applied here before it is durable here, so that a snapshot never covers what
         // the log could still lose.
         let may_apply = self.commit.min(self.log.durable());
+        assert!(self.applied <= may_apply, "what is applied is committed and durable");
+        assert!(self.log.boundary().index <= self.applied, "what is dropped was applied");
+        assert!(self.agreed <= self.log.last_index(), "only what is in the log agrees");
         if may_apply > self.told_apply && self.installing.is_none() {
             self.told_apply = may_apply;
             self.out.apply_to = Some(may_apply);
@@ -265,4 +268,81 @@ fn check_options(options: &RaftOptions) -> Result<(), RestoreError> {
         return error("a window of zero lets nothing through");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::membership::{Config, ConfigEntry};
+    use crate::raft::Raft;
+    use crate::types::Run;
+
+    /// Three entries of term 2 after a boundary at 5 of term 1.
+    fn restored() -> Restored {
+        let config = Config::of([1, 2, 3].map(NodeId), []);
+        Restored {
+            hard_state: HardState { term: Term(2), vote: None },
+            boundary: Position { index: Index(5), term: Term(1) },
+            runs: [Run { first: Index(6), term: Term(2) }].into(),
+            last: Index(8),
+            commit: Index(7),
+            applied: Index(5),
+            ..Restored::founded_with(config)
+        }
+    }
+
+    fn start(restored: Restored) -> Result<Raft, RestoreError> {
+        Raft::new(RaftOptions::new(NodeId(1), 7), restored, Moment::from_nanos(1))
+    }
+
+    #[test]
+    fn a_log_that_ends_before_the_commit_is_a_clear_error() {
+        let lost = Restored { commit: Index(9), ..restored() };
+        let (commit, last) = (Index(9), Index(8));
+        assert_eq!(start(lost).err(), Some(RestoreError::CommitBeyondLast { commit, last }));
+    }
+
+    #[test]
+    fn durable_state_that_contradicts_itself_is_a_clear_error() {
+        assert!(start(restored()).is_ok());
+        let at = |index, term| Run { first: Index(index), term: Term(term) };
+        let config = |index| ConfigEntry { index: Index(index), ..restored().config };
+        let table = [
+            (
+                Restored { applied: Index(4), ..restored() },
+                RestoreError::Applied { applied: Index(4) },
+            ),
+            (
+                Restored { applied: Index(8), ..restored() },
+                RestoreError::Applied { applied: Index(8) },
+            ),
+            (Restored { runs: [at(7, 2)].into(), ..restored() }, RestoreError::Runs),
+            (Restored { runs: [].into(), ..restored() }, RestoreError::Runs),
+            (Restored { runs: [at(6, 2), at(7, 2)].into(), ..restored() }, RestoreError::Runs),
+            (Restored { runs: [at(6, 2), at(9, 3)].into(), ..restored() }, RestoreError::Runs),
+            (
+                Restored { config: config(6), ..restored() },
+                RestoreError::Config { index: Index(6) },
+            ),
+            (
+                Restored { configs: [config(9)].into(), ..restored() },
+                RestoreError::Config { index: Index(9) },
+            ),
+            (
+                Restored { configs: [config(7), config(7)].into(), ..restored() },
+                RestoreError::Config { index: Index(7) },
+            ),
+        ];
+        for (place, (restored, error)) in table.into_iter().enumerate() {
+            assert_eq!(start(restored).err(), Some(error), "line {place}");
+        }
+    }
+
+    #[test]
+    fn a_term_known_from_the_log_alone_is_owed_to_the_disk() {
+        let hard_state = HardState { term: Term(1), vote: Some(NodeId(3)) };
+        let mut raft = start(Restored { hard_state, ..restored() }).unwrap();
+        let owed = HardState { term: Term(2), vote: None };
+        assert_eq!(raft.output().hard_state, Some(owed));
+    }
 }

@@ -51,7 +51,11 @@ impl Raft {
         now: Moment,
     ) -> Result<Raft, RestoreError> {
         let mut node = Node::restore(options, &restored, now)?;
-        let role = Role::Follower(Follower::new(&mut node, None));
+        let follower = match node.term() {
+            Term(0) => Follower::soon_to_ask(&mut node),
+            _ => Follower::new(&mut node, None),
+        };
+        let role = Role::Follower(follower);
         let told = RoleChange { role: RoleName::Stranger, term: Term(0), leader: None };
         let mut raft = Raft { node, role, told };
         if raft.node.decides_alone() && raft.node.may_campaign() {

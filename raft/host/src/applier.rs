@@ -8,7 +8,7 @@ use raft_core::entry::Record;
 use raft_core::{EntryKind, Index};
 
 use crate::error::GroupError;
-use crate::group::Shared;
+use crate::execute::Shared;
 use crate::log::batch::Frame;
 use crate::log::reader::LogReader;
 use crate::log::tail::Unapplied;

@@ -1,16 +1,14 @@
-//! A group: what its owner can ask of it, and the one place where consensus' output is carried out.
+//! A group: what its owner can ask of it.
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use raft_core::entry::RecordSeed;
-use raft_core::{GroupId, Index, Message, NodeId, Output, ReadAnswer, ReadToken, RoleName, Status};
-use runtime::{Condition, FiberGroup, Shard, Signal};
+use raft_core::{
+    ConfigEntry, GroupId, Index, Message, NodeId, Position, ReadAnswer, ReadToken, Status,
+};
 
-use crate::core::Core;
 use crate::error::GroupError;
-use crate::log::spares::Spares;
-use crate::options::GroupOptions;
+use crate::execute::{Life, Shared};
+use crate::options::SnapshotBoundary;
 use crate::ports::{Outbox, Refusal, StateMachine};
 use crate::received;
 
@@ -21,44 +19,6 @@ impl<M: StateMachine> Clone for Group<M> {
     fn clone(&self) -> Group<M> {
         Group(Rc::clone(&self.0))
     }
-}
-
-/// What the fibers of a group share.
-pub(crate) struct Shared<M: StateMachine> {
-    pub(crate) shard: Shard,
-    pub(crate) options: GroupOptions,
-    pub(crate) seed: RecordSeed,
-    pub(crate) core: RefCell<Core<M::Caller>>,
-    pub(crate) machine: RefCell<M>,
-    pub(crate) outbox: RefCell<Option<Rc<dyn Outbox>>>,
-    pub(crate) spares: Rc<Spares>,
-    pub(crate) fibers: FiberGroup,
-    pub(crate) life: RefCell<Life>,
-    /// Whether proposals are accepted; follows `life`.
-    pub(crate) accepts: Cell<bool>,
-    /// Whether new entries have to be sent to followers.
-    pub(crate) replicates: Cell<bool>,
-    /// Something waits for the disk.
-    pub(crate) write_work: Signal,
-    /// Something may be applied.
-    pub(crate) apply_work: Signal,
-    /// Something may be sent to the followers.
-    pub(crate) send_work: Signal,
-    /// The next deadline may have come closer.
-    pub(crate) tick_work: Signal,
-    /// Life, role, reads or applied index have changed.
-    pub(crate) changed: Condition,
-}
-
-/// Where a group is between open and closed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Life {
-    Running,
-    /// Accepts nothing, finishes what was accepted.
-    Stopping,
-    /// Its fibers end.
-    Closing,
-    Failed(GroupError),
 }
 
 /// Whether the state machine may be read.
@@ -111,7 +71,7 @@ impl<M: StateMachine> Group<M> {
         }
         let mut core = shared.core.borrow_mut();
         let spares = shared.spares.is_in_trouble().then(|| shared.spares.ready());
-        match core.propose(parts, || shared.shard.clock().wall(), spares) {
+        match core.propose(parts, || shared.time(), spares) {
             Ok(index) => core.proposals.push(index, caller),
             Err(refusal) => return Err((caller, refusal)),
         }
@@ -121,6 +81,20 @@ impl<M: StateMachine> Group<M> {
             shared.send_work.set();
         }
         Ok(())
+    }
+
+    /// Lets the entries proposed from here on carry a time that is not before now. Without it they
+    /// may carry the time at which their batch began, which is early for what counts time from its
+    /// entry.
+    pub fn advance_time(&self) {
+        let (now, wall) = self.0.time();
+        self.0.core.borrow_mut().clock.advance(now, wall);
+    }
+
+    /// The time now on the clock of the entries, as this node would give it to an entry.
+    pub fn time_ms(&self) -> u64 {
+        let (now, wall) = self.0.time();
+        self.0.core.borrow().clock.now_ms(now, wall)
     }
 
     /// Whether a read that begins now sees every write answered before it.
@@ -209,6 +183,18 @@ impl<M: StateMachine> Group<M> {
         self.0.drain(&[]);
     }
 
+    /// What a snapshot of the state machine as it is now covers. `None` while a membership that is
+    /// not applied yet is in the log.
+    pub fn boundary(&self) -> Option<SnapshotBoundary> {
+        let core = self.0.core.borrow();
+        let status = core.raft.status();
+        let index = core.tail.applied();
+        let term = core.raft.term_of(index)?;
+        let config = ConfigEntry { index: status.config_index, config: status.config };
+        let position = Position { index, term };
+        (config.index <= index).then_some(SnapshotBoundary { position, config })
+    }
+
     /// A snapshot that holds everything up to `boundary` is durable: the log before it is not
     /// needed any more. Its files are used again. Applied entries only; the next
     /// [`Group::open`] must be given this snapshot or a newer one.
@@ -262,130 +248,5 @@ impl<M: StateMachine> Group<M> {
         shared.fibers.stop();
         shared.fibers.join().await;
         shared.failure().map_or(Ok(()), Err)
-    }
-}
-
-impl<M: StateMachine> Shared<M> {
-    /// Carries out what consensus owes until it owes nothing. `records` came with the message that
-    /// was stepped before.
-    pub(crate) fn drain(&self, records: &[u8]) {
-        loop {
-            let output = self.core.borrow_mut().raft.output();
-            if output.is_empty() {
-                return;
-            }
-            self.execute(output, records);
-        }
-    }
-
-    /// The order of effects is the order of the output's fields.
-    fn execute(&self, output: Output, records: &[u8]) {
-        if let Some(outbox) = &*self.outbox.borrow() {
-            for outbound in output.messages {
-                outbox.send(outbound.to, outbound.message, Vec::new());
-            }
-        }
-        let mut core = self.core.borrow_mut();
-        if let Some(hard_state) = output.hard_state {
-            core.hard_state_wanted = Some(hard_state);
-            self.write_work.set();
-        }
-        if let Some(accepted) = output.accepted {
-            if let Some(first) = accepted.truncate_from {
-                core.tail.truncate(first);
-            }
-            core.tail.append_received(records, accepted.first, accepted.last);
-            self.write_work.set();
-        }
-        for entry in &output.own_entries {
-            core.append_own(entry, self.shard.clock().wall());
-            self.write_work.set();
-        }
-        if output.replicate {
-            self.replicates.set(true);
-            self.send_work.set();
-        }
-        if let Some(index) = output.apply_to {
-            core.apply_to = core.apply_to.max(index);
-            self.apply_work.set();
-        }
-        core.reads.ready = core.reads.ready.max(output.reads.ready);
-        core.reads.refused = core.reads.refused.max(output.reads.refused);
-        let committed = core.apply_to;
-        drop(core);
-        if let Some(role) = output.role {
-            tracing::info!(group = self.options.identity.group.0, ?role, "role");
-            if role.role != RoleName::Leader {
-                self.replicates.set(false);
-                self.refuse_behind(committed, Refusal::OutcomeUnknown);
-            }
-            self.tick_work.set();
-        }
-        if let Some(node) = output.lost_log {
-            let group = self.options.identity.group.0;
-            tracing::error!(group, node = node.0, "a member lost entries it had acknowledged");
-        }
-        self.changed.notify_all();
-    }
-
-    /// Ends the group with its cause, unless it has one already. Nothing is acknowledged from here
-    /// on: those who wait are told that nobody knows.
-    pub(crate) fn fail(&self, error: GroupError) {
-        if self.failure().is_some() {
-            return;
-        }
-        tracing::error!(group = self.options.identity.group.0, %error, "group failed");
-        self.begin_life(Life::Failed(error));
-        self.refuse_behind(Index::ZERO, Refusal::OutcomeUnknown);
-        self.fibers.stop();
-    }
-
-    fn begin_life(&self, life: Life) {
-        let failed = self.failure().is_some();
-        if !failed {
-            *self.life.borrow_mut() = life;
-        }
-        self.accepts.set(false);
-        if self.has_ended() {
-            self.spares.stop();
-        }
-        for signal in [&self.write_work, &self.apply_work, &self.send_work, &self.tick_work] {
-            signal.set();
-        }
-        self.changed.notify_all();
-    }
-
-    pub(crate) fn failure(&self) -> Option<GroupError> {
-        match &*self.life.borrow() {
-            Life::Failed(error) => Some(error.clone()),
-            _ => None,
-        }
-    }
-
-    /// Whether the fibers should end.
-    pub(crate) fn has_ended(&self) -> bool {
-        matches!(*self.life.borrow(), Life::Closing | Life::Failed(_))
-    }
-
-    fn why_not(&self) -> Refusal {
-        if self.failure().is_some() { Refusal::Failed } else { Refusal::Stopping }
-    }
-
-    /// Whether something accepted can still come to its end on this node alone.
-    fn has_accepted_work(&self) -> bool {
-        let core = self.core.borrow();
-        core.tail.has_pending() || core.is_writing || core.tail.applied() < core.apply_to
-    }
-
-    fn refuse_behind(&self, index: Index, refusal: Refusal) {
-        let callers = self.core.borrow_mut().proposals.take_behind(index);
-        if callers.is_empty() {
-            return;
-        }
-        let mut machine = self.machine.borrow_mut();
-        for (_, caller) in callers {
-            machine.refuse(caller, refusal);
-        }
-        machine.batch_end();
     }
 }

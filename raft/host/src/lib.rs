@@ -3,7 +3,7 @@
 //! [`Group::open`] recovers a group from its directory and starts it. [`Group::propose`] puts a
 //! command into the batch that the next log write takes; the answer comes through the
 //! [`StateMachine`] once the entry is durable, committed and applied. Consensus decides, this crate
-//! carries out: [`Raft::output`](raft_core::Raft::output) is executed in one function, in `group.rs`.
+//! carries out: [`Raft::output`](raft_core::Raft::output) is executed in one function, in `execute.rs`.
 //!
 //! * `persist` writes: hard state, then one frame at a time, each durable before the next.
 //! * `applier` feeds committed entries to the machine from the memory they were written from.
@@ -19,7 +19,9 @@
 mod applier;
 mod bytes;
 mod core;
+mod entry_clock;
 mod error;
+mod execute;
 mod group;
 mod open;
 mod options;

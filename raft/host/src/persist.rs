@@ -6,7 +6,7 @@ use raft_core::{HardState, Index};
 use runtime::race;
 
 use crate::error::GroupError;
-use crate::group::Shared;
+use crate::execute::Shared;
 use crate::hard_state::{HardStateFile, SavedState};
 use crate::log::batch::Frame;
 use crate::log::writer::LogWriter;

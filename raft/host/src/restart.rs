@@ -22,7 +22,10 @@ pub(crate) struct Restart<M> {
     /// Whether this node alone decides: everything durable is committed.
     decides_alone: bool,
     configs: usize,
+    /// Committed as far as the frames so far say. What the hard state says holds for the whole
+    /// log only: an entry in front of it may be void by a frame still to come.
     commit: Index,
+    saved_commit: Index,
     applied: Index,
     /// Records of frames behind `applied` without a gap.
     kept: VecDeque<Vec<u8>>,
@@ -37,7 +40,8 @@ impl<M: StateMachine> Restart<M> {
             node: options.raft.id,
             decides_alone: decides_alone(&options.snapshot.config.config, options.raft.id),
             configs: 0,
-            commit: saved.commit.max(boundary),
+            commit: boundary,
+            saved_commit: saved.commit,
             applied: boundary,
             kept: VecDeque::new(),
             kept_bytes: 0,
@@ -74,7 +78,7 @@ impl<M: StateMachine> Restart<M> {
 
     /// The machine, what it has applied, and what is committed.
     pub(crate) fn finish(mut self, recovered: &Recovered) -> (M, Index, Index) {
-        self.commit = self.commit.max(recovered.commit);
+        self.commit = self.commit.max(recovered.commit).max(self.saved_commit);
         self.apply_kept();
         self.machine.batch_end();
         (self.machine, self.applied, self.commit)

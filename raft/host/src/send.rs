@@ -6,7 +6,7 @@ use std::rc::Rc;
 use raft_core::{NodeId, Sendable};
 
 use crate::error::GroupError;
-use crate::group::Shared;
+use crate::execute::Shared;
 use crate::log::reader::LogReader;
 use crate::ports::StateMachine;
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use runtime::{Moment, race};
 
-use crate::group::Shared;
+use crate::execute::Shared;
 use crate::ports::StateMachine;
 
 /// Ticks until the group ends.

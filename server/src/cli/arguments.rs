@@ -274,6 +274,10 @@ pub(super) struct LoadArguments {
     /// The same seed gives the same order of keys.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
+    /// How long a thread looks for answers before it sleeps. Shows the server's latency without
+    /// the time that this program takes to wake up.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "0s")]
+    pub(super) busy_poll: Duration,
     /// How long to measure.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
     pub(super) duration: Duration,

@@ -9,11 +9,13 @@ use raft_core::{EntryKind, GroupId};
 use raft_host::hard_state::{SavedState, newest};
 use raft_host::log::recovery::{Damage, Fed, Recovered, Recovery};
 use raft_host::log::segment::{BLOCK, Identity, segment_name, segment_number};
+use runtime::{DirLock, lock_data_dir};
 use serde_json::{Map, Value, json};
 
 use super::arguments::{InspectVerb, RecordRange};
 use super::bytes::{insert, printable};
 use super::exit::{Exit, Failure};
+use super::mapped::MappedFile;
 use super::output::Output;
 use crate::group_options;
 use crate::identity;
@@ -29,19 +31,23 @@ pub(super) fn run(verb: &InspectVerb, group: i32, output: &mut Output) -> Result
     }
 }
 
-/// The files of one group, and whose they are.
+/// The files of one group, and whose they are. No node can write to them meanwhile.
 struct Files {
     identity: Identity,
     folder: PathBuf,
+    _lock: DirLock,
 }
 
 impl Files {
     fn of(data_dir: &Path, group: i32) -> Result<Files, Failure> {
         let path = data_dir.join(identity::FILE);
+        // Before the lock, which would make the directory.
+        fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;
+        let lock = lock_data_dir(data_dir).map_err(|error| unreadable(data_dir, &error))?;
         let node = identity::decode(&read(&path)?).ok_or_else(|| damaged(&path, 0, "damaged"))?;
         let folder = data_dir.join(group_options::directory(group));
         let identity = Identity { cluster: node.cluster_hash(), group: GroupId(group) };
-        Ok(Files { identity, folder })
+        Ok(Files { identity, folder, _lock: lock })
     }
 
     fn saved_state(&self) -> Result<(SavedState, Option<String>), Failure> {
@@ -274,8 +280,8 @@ fn damaged(path: &Path, offset: u64, what: &str) -> Failure {
     Failure::new(Exit::Integrity, format!("{}, offset {offset}: {what}", path.display()))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| unreadable(path, &error))
+fn read(path: &Path) -> Result<MappedFile, Failure> {
+    MappedFile::open(path).map_err(|error| unreadable(path, &error))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {

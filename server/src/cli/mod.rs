@@ -1,6 +1,6 @@
 //! The command line of the one binary.
 //!
-//! [`Arguments`] says what can be asked, [`run`] carries it out, [`Exit`] lists how it can end. Each
+//! [`Arguments`] says what can be asked, [`run()`] carries it out, [`Exit`] lists how it can end. Each
 //! verb has a file; none of them knows another.
 
 mod arguments;
@@ -18,6 +18,7 @@ mod load;
 mod status;
 
 mod inspect;
+mod mapped;
 
 pub use arguments::Arguments;
 pub use exit::{Exit, Failure};

@@ -25,6 +25,7 @@ pub(super) fn problems(config: &Config, document: &Document<'_>) -> Vec<Problem>
     check.groups();
     check.raft();
     check.sizes();
+    check.watch();
     check.problems
 }
 
@@ -176,6 +177,20 @@ impl Check<'_> {
             );
             let mend = "raise it: the largest write must fit";
             self.refuse("raft", "pending_bytes_max", cause, mend);
+        }
+    }
+
+    fn watch(&mut self) {
+        let watch = &self.config.watch;
+        if watch.batch_max == 0 {
+            self.refuse("watch", "batch_max", "is 0", "with 0 nobody would be told anything");
+        }
+        if watch.in_flight_bytes_max.bytes() == 0 {
+            let mend = "with 0 nobody would be told anything";
+            self.refuse("watch", "in_flight_bytes_max", "is 0", mend);
+        }
+        if watch.keep_alive_timeout == Duration::ZERO {
+            self.refuse("watch", "keep_alive_timeout", "is 0", "120s is usual");
         }
     }
 

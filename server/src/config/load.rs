@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::check;
 use super::document::Document;
 use super::error::{ConfigError, Origin, Problem};
-use super::sections::{Config, Group, Listen, Log, Node, Peer, Raft, Rpc, Trace};
+use super::sections::{Config, Group, Listen, Log, Node, Peer, Raft, Rpc, Trace, Watch};
 
 /// Every key with its default and a comment, as `dongting config defaults` prints it.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -90,6 +90,7 @@ struct Sections {
     raft: Raft,
     log: Log,
     rpc: Rpc,
+    watch: Watch,
     trace: Trace,
 }
 
@@ -127,6 +128,7 @@ impl Sections {
             raft: self.raft,
             log: self.log,
             rpc: self.rpc,
+            watch: self.watch,
             trace: self.trace,
         }
     }

@@ -5,6 +5,7 @@
 
 mod checker;
 mod disk;
+mod faults;
 mod garbage;
 mod host;
 mod model;

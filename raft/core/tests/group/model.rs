@@ -7,7 +7,8 @@
 //! `SEED=n cargo test -p raft-core --test group NAME -- --nocapture` repeats one run of a test and
 //! prints its trace; `SEEDS=n` runs more of them.
 
-use crate::world::{Faults, World};
+use crate::faults::Faults;
+use crate::world::World;
 
 fn run(seed: u64, trace: bool, faults: Faults) {
     let mut world = World::new(seed, trace, faults);
@@ -32,6 +33,11 @@ fn run_seeds(seeds: std::ops::Range<u64>, faults: fn(u64) -> Faults) {
 }
 
 #[test]
+fn one_and_two_nodes_keep_every_promise() {
+    run_seeds(60_000..60_060, |seed| Faults { snapshots: true, ..Faults::new(1 + seed % 2) });
+}
+
+#[test]
 fn three_nodes_keep_every_promise() {
     run_seeds(0..150, |_| Faults::new(3));
 }
@@ -49,6 +55,11 @@ fn changing_members_keep_every_promise() {
 #[test]
 fn snapshots_keep_every_promise() {
     run_seeds(30_000..30_100, |_| Faults { snapshots: true, ..Faults::new(3) });
+}
+
+#[test]
+fn leases_keep_every_promise() {
+    run_seeds(50_000..50_150, |seed| Faults { leases: true, ..Faults::new(3 + seed % 2 * 2) });
 }
 
 #[test]

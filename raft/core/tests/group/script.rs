@@ -453,6 +453,7 @@ scripts! {
     pre_vote_refuses_a_stale_log
     pre_vote_changes_nothing
     loyal_followers_refuse_an_election
+    a_restarted_voter_keeps_its_loyalty
     a_leader_without_a_quorum_steps_down
     three_nodes_replicate
     an_entry_is_acknowledged_when_it_is_durable
@@ -476,6 +477,7 @@ scripts! {
     a_change_waits_for_an_own_entry
     a_cut_off_membership_is_undone
     a_leader_outside_the_members_steps_down
+    a_node_left_out_stands_until_it_is_settled
     a_removed_node_does_not_disrupt
     a_snapshot_is_installed
     a_replaced_disk_is_noticed_and_does_not_vote

@@ -3,35 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use raft_core::{Change, Config, Members, Message, NodeId, RaftOptions, ReadMode};
+use raft_core::{Config, Message, NodeId, RaftOptions, ReadMode};
 
 use crate::checker::Checker;
+use crate::faults::Faults;
 use crate::host::{Effects, Host, Packet};
 use crate::trace::message_text;
-
-/// Which faults a run has besides the usual ones.
-#[derive(Clone, Copy)]
-pub(crate) struct Faults {
-    pub(crate) nodes: u64,
-    pub(crate) changes: bool,
-    pub(crate) snapshots: bool,
-    pub(crate) transfers: bool,
-    pub(crate) read_index_only: bool,
-    pub(crate) steps: u64,
-}
-
-impl Faults {
-    pub(crate) fn new(nodes: u64) -> Faults {
-        Faults {
-            nodes,
-            changes: false,
-            snapshots: false,
-            transfers: true,
-            read_index_only: false,
-            steps: 3000,
-        }
-    }
-}
 
 #[derive(Clone)]
 struct InFlight {
@@ -43,22 +20,22 @@ struct InFlight {
 }
 
 pub(crate) struct World {
-    random: Random,
-    faults: Faults,
-    now: u64,
-    hosts: Vec<Host>,
+    pub(crate) random: Random,
+    pub(crate) faults: Faults,
+    pub(crate) now: u64,
+    pub(crate) hosts: Vec<Host>,
     /// By time of arrival.
     network: BTreeMap<(u64, u64), InFlight>,
     sent: u64,
-    cut: Vec<(NodeId, NodeId)>,
-    checker: Checker,
+    pub(crate) cut: Vec<(NodeId, NodeId)>,
+    pub(crate) checker: Checker,
     next_content: u64,
     calm: bool,
     trace: bool,
     hash: u64,
 }
 
-const MILLISECOND: u64 = 1_000_000;
+pub(crate) const MILLISECOND: u64 = 1_000_000;
 
 impl World {
     pub(crate) fn new(seed: u64, trace: bool, faults: Faults) -> World {
@@ -90,29 +67,7 @@ impl World {
         self.hash
     }
 
-    pub(crate) fn run_with_faults(&mut self) {
-        for _ in 0..self.faults.steps {
-            self.now += self.random.below(4 * MILLISECOND);
-            match self.random.below(1000) {
-                0..=2 => self.crash_one(),
-                3..=17 => self.start_one(),
-                18..=19 => self.cut_some_links(),
-                20..=25 => self.cut.clear(),
-                26 => self.pause_one(),
-                27..=30 if self.faults.transfers => self.transfer(),
-                31..=39 if self.faults.changes => self.change(),
-                40..=49 if self.faults.snapshots => self.compact_one(),
-                50..=59 => self.break_link(),
-                60..=160 => self.propose(),
-                161..=260 => self.read(),
-                // Jump over a quiet time, so that timeouts happen.
-                261..=265 => self.now += self.random.below(200 * MILLISECOND),
-                _ => self.ordinary_step(),
-            }
-        }
-    }
-
-    fn ordinary_step(&mut self) {
+    pub(crate) fn ordinary_step(&mut self) {
         match self.random.below(3) {
             0 => (0..2).for_each(|_| self.write_one()),
             1 => self.tick_one(),
@@ -173,7 +128,7 @@ impl World {
                 .all(|host| host.running.as_ref().unwrap().machine == self.checker.committed)
     }
 
-    fn start(&mut self, place: usize) {
+    pub(crate) fn start(&mut self, place: usize) {
         let seed = self.random.next();
         let mode = match self.faults.read_index_only {
             true => ReadMode::ReadIndex,
@@ -211,108 +166,7 @@ impl World {
         }
     }
 
-    fn start_one(&mut self) {
-        let place = self.any_host();
-        if self.hosts[place].running.is_none() {
-            self.start(place);
-        }
-    }
-
-    fn crash_one(&mut self) {
-        let place = self.any_host();
-        let kept = self.random.below(4) as usize;
-        let keep_hard = self.random.below(2) == 0;
-        self.note(place, "crash", kept as u64);
-        self.hosts[place].crash(kept, keep_hard);
-        self.checker.check_log(&self.hosts[place]);
-    }
-
-    fn pause_one(&mut self) {
-        let place = self.any_host();
-        self.hosts[place].paused_until = self.now + self.random.below(1000 * MILLISECOND);
-        self.note(place, "pause", 0);
-    }
-
-    fn cut_some_links(&mut self) {
-        let place = self.any_host();
-        let isolated = self.hosts[place].id;
-        let ids: Vec<NodeId> = self.hosts.iter().map(|host| host.id).collect();
-        let kind = self.random.below(3);
-        for &from in &ids {
-            for &to in &ids {
-                let cut = match kind {
-                    0 => from == isolated || to == isolated,
-                    1 => from == isolated,
-                    _ => self.random.below(3) == 0,
-                };
-                if cut {
-                    self.cut.push((from, to));
-                }
-            }
-        }
-    }
-
-    fn break_link(&mut self) {
-        let (place, other) = (self.any_host(), self.any_host());
-        let id = self.hosts[other].id;
-        if let Some(running) = &mut self.hosts[place].running {
-            running.raft.unreachable(id);
-        }
-    }
-
-    fn transfer(&mut self) {
-        let place = self.any_host();
-        let target = self.hosts[place].id;
-        for place in 0..self.hosts.len() {
-            let clock = self.hosts[place].clock(self.now);
-            if let Some(running) = &mut self.hosts[place].running {
-                let limit = Duration::from_millis(300);
-                if running.raft.transfer(target, limit, clock).is_ok() {
-                    self.note(place, "transfer", u64::from(target.0));
-                    let effects = self.hosts[place].drain(&[]);
-                    self.carry_out(place, effects);
-                }
-            }
-        }
-    }
-
-    fn change(&mut self) {
-        let pick = |random: &mut Random| {
-            let ids: Vec<NodeId> = self.hosts.iter().map(|host| host.id).collect();
-            let voters: Vec<NodeId> =
-                ids.iter().copied().filter(|_| random.below(3) != 0).collect();
-            let observers = ids.into_iter().filter(|id| !voters.contains(id));
-            let observers: Vec<NodeId> = observers.filter(|_| random.below(2) == 0).collect();
-            Members::of(voters, observers)
-        };
-        let next = pick(&mut self.random);
-        let kind = self.random.below(4);
-        for place in 0..self.hosts.len() {
-            let clock = self.hosts[place].clock(self.now);
-            let Some(running) = &mut self.hosts[place].running else { continue };
-            let status = running.raft.status();
-            let change = match kind {
-                0 | 1 => {
-                    Change::Prepare { current: status.config.current.clone(), next: next.clone() }
-                }
-                2 => Change::Commit { prepared: status.config_index },
-                _ => Change::Abort,
-            };
-            if running.raft.change(change, Duration::from_millis(700), clock).is_ok() {
-                self.checker.changes += 1;
-                self.note(place, "change", kind);
-                let effects = self.hosts[place].drain(&[]);
-                self.carry_out(place, effects);
-            }
-        }
-    }
-
-    fn compact_one(&mut self) {
-        let place = self.any_host();
-        self.hosts[place].compact();
-    }
-
-    fn propose(&mut self) {
+    pub(crate) fn propose(&mut self) {
         for place in 0..self.hosts.len() {
             if self.is_awake(place) {
                 let count = 1 + self.random.below(4);
@@ -324,7 +178,7 @@ impl World {
         }
     }
 
-    fn read(&mut self) {
+    pub(crate) fn read(&mut self) {
         let place = self.any_host();
         if self.is_awake(place) {
             let here = self.random.below(2) == 0;
@@ -386,7 +240,7 @@ impl World {
     }
 
     /// Takes over what a node did, and checks everything.
-    fn carry_out(&mut self, place: usize, effects: Effects) {
+    pub(crate) fn carry_out(&mut self, place: usize, effects: Effects) {
         let id = self.hosts[place].id;
         if effects.became_leader {
             self.note(place, "leads", 0);
@@ -441,15 +295,15 @@ impl World {
         self.network.insert((at, self.sent), InFlight { from, incarnation, to, packet });
     }
 
-    fn is_awake(&self, place: usize) -> bool {
+    pub(crate) fn is_awake(&self, place: usize) -> bool {
         self.hosts[place].running.is_some() && self.hosts[place].paused_until <= self.now
     }
 
-    fn any_host(&mut self) -> usize {
+    pub(crate) fn any_host(&mut self) -> usize {
         self.random.below(self.hosts.len() as u64) as usize
     }
 
-    fn note(&mut self, place: usize, what: &str, detail: u64) {
+    pub(crate) fn note(&mut self, place: usize, what: &str, detail: u64) {
         if self.trace {
             println!("{:>9} {} {what} {detail}", self.now / 1000, self.hosts[place].id);
         }

@@ -22,7 +22,6 @@ pub(crate) struct Book {
     pub(crate) opened: u64,
     /// The newest term in which this node served.
     pub(crate) term: u32,
-    pub(crate) failure: Option<GroupError>,
 }
 
 #[derive(Clone, Default)]
@@ -141,7 +140,6 @@ pub(crate) async fn live(
         let pause = Duration::from_micros([0, 50, 400, 3000][round as usize % 4]);
         shard.clock().sleep(pause).await;
         if let Some(error) = group.status().failure {
-            ledger.book().failure = Some(error.clone());
             return Err(error.into());
         }
     }

@@ -1,12 +1,8 @@
 //! A group of one on a disk that fails, lies, fills up or was damaged.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
-
-mod ledger;
-
 use std::time::Duration;
 
-use ledger::{Ledger, LifeError, Machine, live, payload_of, small_options};
+use crate::ledger::{Ledger, LifeError, Machine, live, payload_of, small_options};
 use raft_host::{Group, GroupError, GroupOptions, Refusal};
 use runtime::Shard;
 use runtime::sim::{
@@ -135,7 +131,7 @@ fn a_full_disk_refuses_and_recovers() {
     let ledger = Ledger::default();
     let disk = world.disk(NODE);
     let mut options = disk.options();
-    options.capacity = (5 * 64 << 10) + (10 << 10);
+    options.capacity = (5 * 64 + 10) << 10;
     disk.set_options(options);
     let run = start(&world, &ledger, 4000);
     let refused = |ledger: &Ledger| {

@@ -1,0 +1,201 @@
+//! Three members in one process, over links that lose, delay and cut.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::ledger::{Ledger, LifeError, Machine, payload_of, small_options};
+use raft_core::{Config, Message, NodeId, RaftOptions, RoleName};
+use raft_host::{Group, GroupOptions, Outbox, Refusal, SnapshotBoundary};
+use runtime::sim::{CrashKind, Ending, NodeKey, World, WorldOptions};
+use runtime::{Shard, Signal};
+
+const NODE: NodeKey = NodeKey(1);
+const LONG: Duration = Duration::from_secs(300);
+const MEMBERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+
+/// The links between the members.
+#[derive(Default)]
+struct Post {
+    queue: RefCell<VecDeque<Letter>>,
+    arrived: Signal,
+    /// A member that nothing reaches and that reaches nobody.
+    cut: RefCell<Option<NodeId>>,
+}
+
+struct Letter {
+    from: NodeId,
+    to: NodeId,
+    message: Message,
+    records: Vec<u8>,
+}
+
+struct Link {
+    from: NodeId,
+    post: Rc<Post>,
+}
+
+impl Outbox for Link {
+    fn send(&self, to: NodeId, message: Message, records: Vec<u8>) {
+        let letter = Letter { from: self.from, to, message, records };
+        self.post.queue.borrow_mut().push_back(letter);
+        self.post.arrived.set();
+    }
+}
+
+struct Cluster {
+    groups: Vec<Group<Machine>>,
+    post: Rc<Post>,
+}
+
+fn options(node: NodeId) -> GroupOptions {
+    let mut options = small_options();
+    options.dir = format!("member{node}/7");
+    options.raft = RaftOptions::new(node, u64::from(node.0));
+    options.snapshot = SnapshotBoundary::founded_with(Config::of(MEMBERS, []));
+    options
+}
+
+impl Cluster {
+    async fn open(shard: &Shard, ledgers: &[Ledger; 3]) -> Result<Rc<Cluster>, LifeError> {
+        let post = Rc::<Post>::default();
+        let mut groups = Vec::new();
+        for (node, ledger) in MEMBERS.into_iter().zip(ledgers) {
+            let group = Group::open(shard, options(node), Machine::new(ledger)).await?;
+            group.connect(Rc::new(Link { from: node, post: Rc::clone(&post) }));
+            groups.push(group);
+        }
+        let cluster = Rc::new(Cluster { groups, post });
+        let postman = Rc::clone(&cluster);
+        let delays = shard.clone();
+        shard.fibers().spawn_daemon("postman", async move { postman.carry(&delays).await });
+        Ok(cluster)
+    }
+
+    async fn carry(&self, shard: &Shard) {
+        loop {
+            let next = self.post.queue.borrow_mut().pop_front();
+            let Some(Letter { from, to, message, records }) = next else {
+                self.post.arrived.wait().await;
+                continue;
+            };
+            if shard.random().below(20) == 0 {
+                shard.clock().sleep(Duration::from_micros(shard.random().below(3000))).await;
+            }
+            let cut = *self.post.cut.borrow();
+            if cut == Some(from) || cut == Some(to) || shard.random().below(200) == 0 {
+                continue;
+            }
+            let Some(group) = self.groups.get(to.0 as usize - 1) else { continue };
+            group.step(from, message, &records);
+        }
+    }
+
+    /// Whoever takes itself for the leader; one that was cut off and a new one may do so both.
+    fn leaders(&self) -> impl Iterator<Item = &Group<Machine>> {
+        self.groups.iter().filter(|group| group.status().raft.role == RoleName::Leader)
+    }
+}
+
+/// Proposes through whoever leads; cuts a member off now and then,
+/// the leader, too; ends with all members equal.
+async fn work(shard: Shard, ledgers: [Ledger; 3], rounds: u64) -> Result<(), LifeError> {
+    let cluster = Cluster::open(&shard, &ledgers).await?;
+    for round in 0..rounds {
+        let cut = match round % 40 {
+            10..20 => Some(MEMBERS[(round / 40 % 3) as usize]),
+            _ => None,
+        };
+        *cluster.post.cut.borrow_mut() = cut;
+        for group in cluster.leaders() {
+            for _ in 0..round % 9 {
+                // One counter for all; only the leader's ledger is told the answer.
+                let number = {
+                    let mut book = ledgers[0].book();
+                    book.proposed += 1;
+                    book.proposed
+                };
+                if let Err((number, refusal)) = group.propose([&payload_of(number), &[]], number) {
+                    ledgers[0].book().refused.push((number, refusal));
+                }
+            }
+        }
+        shard.clock().sleep(Duration::from_millis(if cut.is_some() { 500 } else { 5 })).await;
+    }
+    *cluster.post.cut.borrow_mut() = None;
+    let equal = || {
+        let all: Vec<_> = cluster.groups.iter().map(|group| group.status().raft).collect();
+        all.iter().all(|status| status.applied == all[0].last.index && status.last == all[0].last)
+    };
+    for _ in 0..2000 {
+        if cluster.leaders().count() == 1 && equal() {
+            break;
+        }
+        shard.clock().sleep(Duration::from_millis(20)).await;
+    }
+    assert!(equal(), "members do not converge");
+    for group in &cluster.groups {
+        group.stop().await?;
+    }
+    Ok(())
+}
+
+/// Invariants I5 and I14 over the members' books.
+fn check(ledgers: &[Ledger; 3]) {
+    let applied: Vec<_> = ledgers.iter().map(|ledger| ledger.book().applied.clone()).collect();
+    for other in &applied[1..] {
+        let differs = applied[0].iter().zip(other).find(|(one, two)| one != two);
+        assert_eq!(differs, None, "members apply the same");
+        assert_eq!(applied[0].len(), other.len());
+    }
+    let mut numbers: Vec<u64> = applied[0].iter().map(|(_, number)| *number).collect();
+    numbers.sort_unstable();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "no number twice");
+    for ledger in ledgers {
+        for number in &ledger.book().acknowledged {
+            assert!(numbers.binary_search(number).is_ok(), "acknowledged {number} is lost");
+        }
+        let refused = ledger.book().refused.clone();
+        for (number, refusal) in refused {
+            let may_be_there = refusal == Refusal::OutcomeUnknown;
+            assert!(may_be_there || numbers.binary_search(&number).is_err(), "{refusal:?}");
+        }
+    }
+}
+
+fn run(seed: u64, crash: Option<u64>) {
+    let world = World::new(WorldOptions::new(seed));
+    let ledgers = <[Ledger; 3]>::default();
+    if let Some(events) = crash {
+        let books = ledgers.clone();
+        drop(world.start::<LifeError, _, _>(NODE, 1, move |shard| work(shard, books.clone(), 160)));
+        world.run_until(|world| world.events() > events, LONG).unwrap();
+        world.crash(NODE, CrashKind::PowerLoss);
+    }
+    let books = ledgers.clone();
+    let run = world.start(NODE, 1, move |shard| work(shard, books.clone(), 160));
+    assert!(world.run_until(|_| run.has_ended(), LONG).unwrap());
+    match run.take_ending() {
+        Some(Ending::Good) => {}
+        Some(Ending::Failed(LifeError::Group(error))) => panic!("{error}"),
+        _ => panic!("the process failed"),
+    }
+    check(&ledgers);
+    let acknowledged: usize = ledgers.iter().map(|ledger| ledger.book().acknowledged.len()).sum();
+    assert!(acknowledged > 200, "{acknowledged}");
+}
+
+#[test]
+fn members_agree_through_cuts_and_losses() {
+    for seed in 1..6 {
+        run(seed, None);
+    }
+}
+
+#[test]
+fn members_agree_after_a_power_loss_of_all() {
+    for seed in 1..8 {
+        run(seed, Some(500 + seed * 700));
+    }
+}
