@@ -109,13 +109,15 @@ impl Outbox {
     }
 }
 
-/// Sends the same news to every shard, the own one included.
+/// Sends the same news to every shard, the own one included, also when some of them have ended.
 pub async fn tell_all(
     senders: &[MailSender<Mail>],
     mail: impl Fn() -> Mail,
 ) -> Result<(), NodeError> {
+    let mut result = Ok(());
     for sender in senders {
-        sender.send_all(&mut vec![mail()]).await.map_err(|_| NodeError::ShardGone)?;
+        let sent = sender.send_all(&mut vec![mail()]).await;
+        result = result.and(sent.map_err(|_| NodeError::ShardGone));
     }
-    Ok(())
+    result
 }

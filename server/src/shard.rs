@@ -37,6 +37,8 @@ pub async fn run(shard: Shard, plan: Arc<NodePlan>) -> Result<(), NodeError> {
     let core = Rc::new(Core::new(shard.clone(), plan));
     core.start_mail();
     let served = race(shard.stopping(), core.serve()).await;
+    // After a failure here the other shards have to stop as well, or the wait for them is in vain.
+    shard.stop_node();
     let stopped = core.stop().await;
     match served {
         Either::Left(()) => stopped,

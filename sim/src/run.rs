@@ -173,7 +173,9 @@ impl<'a> Stage<'a> {
             self.storm.step(self.world, &mut self.cluster, &mut self.story);
             let until = self.storm.next_at().min(end);
             self.go_on(until, |_| false)?;
-            self.restart_ended();
+            for number in 0..self.cluster.servers.len() {
+                self.cluster.supervise(self.world, number);
+            }
         }
         Ok(())
     }
@@ -246,7 +248,11 @@ impl<'a> Stage<'a> {
             }
             let step = self.world.now() + Duration::from_millis(10);
             self.go_on(step.min(end), |_| false)?;
-            self.restart_ended();
+            for number in 0..self.cluster.servers.len() {
+                if !self.cluster.is_given_up(number) {
+                    self.cluster.supervise(self.world, number);
+                }
+            }
         }
         Ok(())
     }
@@ -284,13 +290,6 @@ impl<'a> Stage<'a> {
             self.story.tell(now, || format!("server {}: {line}", number + 1));
         }
         Ok(())
-    }
-
-    /// Servers that ended by themselves are started again by whoever watches over them.
-    fn restart_ended(&mut self) {
-        for number in 0..self.cluster.servers.len() {
-            self.cluster.supervise(self.world, number);
-        }
     }
 
     fn check_history(&mut self) -> Result<(), Violation> {
