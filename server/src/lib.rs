@@ -11,11 +11,13 @@ pub mod cli;
 pub mod config;
 
 pub mod node;
+pub mod ports;
 pub mod shard;
 
 pub mod group_options;
 pub mod identity;
 pub mod mail;
+pub mod peers;
 
 pub mod caller;
 pub mod machine;

@@ -14,13 +14,18 @@ use runtime::{
     boot, lock_data_dir, mailbox, probe,
 };
 
+use wire::PortKind;
+
 use crate::config::{Config, Group, Shards};
 use crate::identity::{Identity, IdentityError};
 use crate::mail::Mail;
+use crate::peers::{Addresses, LivesError};
 use crate::shard;
 
 /// Messages that may wait for one shard to take them.
 const MAILBOX_CAPACITY: usize = 4096;
+/// What a node's message may have beside the largest entry: other entries, and what describes them.
+const NODE_PACKET_HEAD_BYTES: usize = 2 << 20;
 
 /// Runs a node on this machine until `stop` says so. `on_ready` is called once, when it serves.
 pub fn serve(
@@ -50,6 +55,8 @@ pub struct NodePlan {
     pub config: Config,
     /// The way to each shard.
     pub senders: Vec<MailSender<Mail>>,
+    /// Where the other nodes are.
+    pub addresses: Addresses,
     /// Called when all shards serve.
     pub on_ready: Box<dyn Fn(Ready) + Send + Sync>,
     receivers: Mutex<BTreeMap<ShardId, MailReceiver<Mail>>>,
@@ -75,7 +82,8 @@ impl NodePlan {
             receivers.insert(ShardId(id as u16), receiver);
         }
         let receivers = Mutex::new(receivers);
-        NodePlan { config, senders, on_ready: Box::new(on_ready), receivers }
+        let addresses = Addresses::of(&config);
+        NodePlan { config, senders, addresses, on_ready: Box::new(on_ready), receivers }
     }
 
     /// The number of shards.
@@ -98,10 +106,11 @@ impl NodePlan {
     }
 
     /// The limits of the connections of one shard and port.
-    pub(crate) fn connection_limits(&self) -> rpc::Limits {
+    pub(crate) fn connection_limits(&self, port: PortKind) -> rpc::Limits {
         let rpc = &self.config.rpc;
+        let head = if port == PortKind::Replicate { NODE_PACKET_HEAD_BYTES } else { 0 };
         rpc::Limits {
-            packet_bytes_max: rpc.packet_bytes_max.as_usize(),
+            packet_bytes_max: rpc.packet_bytes_max.as_usize() + head,
             out_buffer_bytes: rpc.out_buffer_bytes_max.as_usize(),
             connections_max: rpc.connections_max as usize,
             handshake_timeout: rpc.handshake_timeout,
@@ -116,6 +125,15 @@ impl NodePlan {
             IdentityError::Io(error) => NodeError::DataDir { data_dir, error },
             IdentityError::Damaged => NodeError::IdentityDamaged { data_dir },
             IdentityError::Foreign { found } => NodeError::Foreign { data_dir, found },
+        }
+    }
+
+    /// Says why the file `lives` cannot be used.
+    pub(crate) fn lives_error(&self, error: LivesError) -> NodeError {
+        let data_dir = self.config.node.data_dir.clone();
+        match error {
+            LivesError::Io(error) => NodeError::DataDir { data_dir, error },
+            LivesError::Damaged => NodeError::LivesDamaged { data_dir },
         }
     }
 }
@@ -135,6 +153,13 @@ pub enum NodeError {
         /// The directory.
         data_dir: PathBuf,
     },
+    /// The file that knows the lives of all nodes is damaged or missing, and there is data beside it.
+    LivesDamaged {
+        /// The directory.
+        data_dir: PathBuf,
+    },
+    /// What was learnt about another node cannot be written down.
+    Lives(io::Error),
     /// The data directory belongs to another node.
     Foreign {
         /// The directory.
@@ -168,10 +193,13 @@ impl NodeError {
     /// Whether stored data is damaged, or belongs to something else.
     pub fn is_integrity(&self) -> bool {
         match self {
-            NodeError::IdentityDamaged { .. } | NodeError::Foreign { .. } => true,
+            NodeError::IdentityDamaged { .. }
+            | NodeError::LivesDamaged { .. }
+            | NodeError::Foreign { .. } => true,
             NodeError::Group { error, .. } => matches!(error, GroupError::Damaged { .. }),
             NodeError::DataDir { .. }
             | NodeError::Probe(_)
+            | NodeError::Lives(_)
             | NodeError::Listen { .. }
             | NodeError::Boot(_)
             | NodeError::ShardGone => false,
@@ -199,6 +227,14 @@ impl fmt::Display for NodeError {
                  empty one",
                 data_dir.display()
             ),
+            NodeError::LivesDamaged { data_dir } => write!(
+                formatter,
+                "the file `lives` in {} is damaged or missing, and there is data beside it, so that \
+                 nobody knows whether this node may vote; move the directory away to come back \
+                 with an empty one",
+                data_dir.display()
+            ),
+            NodeError::Lives(error) => write!(formatter, "cannot write the file `lives`: {error}"),
             NodeError::Foreign { data_dir, found } => write!(
                 formatter,
                 "the data directory {} belongs to node {} of cluster {:?}; correct node.id and \

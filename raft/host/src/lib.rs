@@ -21,6 +21,7 @@ mod bytes;
 mod core;
 mod error;
 mod group;
+mod members;
 mod open;
 mod options;
 mod persist;
