@@ -14,6 +14,7 @@ pub mod node;
 pub mod ports;
 pub mod shard;
 
+pub mod admin;
 pub mod group_options;
 pub mod identity;
 pub mod mail;
@@ -28,6 +29,7 @@ pub mod requests;
 pub mod status;
 pub mod watch_requests;
 
+pub mod handover;
 pub mod hosted;
 pub mod news;
 

@@ -3,9 +3,11 @@
 use core::fmt;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use raft_core::GroupId;
 use raft_host::GroupError;
@@ -24,6 +26,8 @@ use crate::shard;
 
 /// Messages that may wait for one shard to take them.
 const MAILBOX_CAPACITY: usize = 4096;
+/// How often names are looked up.
+const LOOK_UP_INTERVAL: Duration = Duration::from_secs(2);
 /// What a node's message may have beside the largest entry: other entries, and what describes them.
 const NODE_PACKET_HEAD_BYTES: usize = 2 << 20;
 
@@ -46,7 +50,30 @@ pub fn serve(
     let mut boot_plan = BootPlan::new(placement, data_dir);
     boot_plan.io_memory = config.node.io_memory_bytes.as_usize();
     let plan = Arc::new(NodePlan::new(config, on_ready));
+    if !plan.addresses.names().is_empty() {
+        let (plan, stop) = (plan.clone(), stop.clone());
+        // Not joined: a lookup may take long, and the process does not wait for it.
+        thread::spawn(move || look_up_names(&plan.addresses, &stop));
+    }
     boot(boot_plan, stop, move |shard| shard::run(shard, plan.clone()))
+}
+
+/// Looks the names of the other nodes up, again and again: a node may come back somewhere else.
+fn look_up_names(addresses: &Addresses, stop: &StopHandle) {
+    while !stop.is_stopped() {
+        for (node, endpoint) in addresses.names() {
+            let Ok(found) = (endpoint.host.as_str(), endpoint.port).to_socket_addrs() else {
+                continue;
+            };
+            let found: Vec<SocketAddr> = found.collect();
+            // A name such as `localhost` may have both kinds; nodes listen on IPv4 unless told
+            // otherwise.
+            if let Some(address) = found.iter().find(|found| found.is_ipv4()).or(found.first()) {
+                addresses.found(*node, *address);
+            }
+        }
+        thread::sleep(LOOK_UP_INTERVAL);
+    }
 }
 
 /// What all shards of a node know when they start.

@@ -16,6 +16,7 @@ use runtime::{
 use wire::PortKind;
 
 use crate::group_options::group_options;
+use crate::handover::hand_over;
 use crate::hosted::{Hosted, Surroundings};
 use crate::identity;
 use crate::locks;
@@ -91,7 +92,8 @@ impl Core {
         let places = places(&plan, shard.id());
         let links = Rc::new(WatchLinks::new(connections.clone()));
         let (boxes, answers) = (outboxes.clone(), replies.clone());
-        let requests = Rc::new(Requests::new(shard.clone(), places, boxes, answers, links));
+        let (own, known) = (shard.clone(), plan.clone());
+        let requests = Rc::new(Requests::new(own, known, places, boxes, answers, links));
         let network = FiberGroup::new(&shard, "network");
         let acquaintance = Rc::new(Acquaintance::new(outboxes.clone()));
         let nodes = Rc::new(NodeHandler::new(
@@ -310,6 +312,7 @@ impl Core {
     /// Stops in the order in which nothing acknowledged, and no answer, is lost: no new requests, the
     /// groups with what they have taken, then the answers, then the mail that carried them.
     async fn stop(&self) -> Result<(), NodeError> {
+        hand_over(&self.shard, self.requests.groups_here()).await;
         let mut result = Ok(());
         for group in self.requests.groups_here() {
             let id = group.id();

@@ -9,11 +9,12 @@ use raft_core::{GroupId, Message, NodeId};
 use rpc::{Connection, ConnectionId, Connections, Flow, Handler, TimeBudget};
 use runtime::FiberGroup;
 use wire::{
-    Command, NODE_PROTOCOL_VERSION, NodeHello, NodeMessage, NodeWelcome, Packet, RespCode,
-    ResponseHead,
+    Command, NODE_PROTOCOL_VERSION, NodeHello, NodeMessage, NodeWelcome, Packet, ProcessId,
+    RespCode, ResponseHead,
 };
 
 use super::acquaintance::{Acquaintance, LifeIsOver};
+use crate::admin::answer_of_node;
 use crate::identity::Identity;
 use crate::mail::{Mail, Outbox};
 use crate::node::NodePlan;
@@ -47,6 +48,8 @@ struct Guest {
 pub struct NodeHandler {
     requests: RequestHandler,
     plan: Arc<NodePlan>,
+    /// Made anew with each start.
+    process: ProcessId,
     acquaintance: Rc<Acquaintance>,
     connections: Rc<Connections>,
     outboxes: Rc<[Outbox]>,
@@ -66,7 +69,9 @@ impl NodeHandler {
     ) -> NodeHandler {
         let outboxes = requests.0.outboxes.clone();
         let guests = Rc::default();
-        NodeHandler { requests, plan, acquaintance, connections, outboxes, fibers, guests }
+        let random = requests.0.shard.random();
+        let process = ProcessId { high: random.next_u64() | 1, low: random.next_u64() };
+        NodeHandler { requests, plan, process, acquaintance, connections, outboxes, fibers, guests }
     }
 
     fn hello(&self, connection: &Rc<Connection>, packet: &Packet<'_>) -> Flow {
@@ -207,6 +212,9 @@ impl Handler for NodeHandler {
         match packet.command {
             Command::NODE_MESSAGE => self.message(connection, packet),
             Command::NODE_HELLO => self.hello(connection, packet),
+            _ if answer_of_node(&self.plan.config, self.process, connection, packet) => {
+                Flow::Continue
+            }
             _ => self.requests.request(connection, packet, budget),
         }
     }
