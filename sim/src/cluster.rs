@@ -268,8 +268,10 @@ impl Excuses {
     /// Whether a server that has met these faults may end with this error.
     fn explain(&self, error: &NodeError) -> bool {
         match error {
-            NodeError::DataDir { .. } => self.io,
-            NodeError::IdentityDamaged { .. } => self.damage || self.reads,
+            NodeError::DataDir { .. } | NodeError::Lives(_) => self.io,
+            NodeError::IdentityDamaged { .. } | NodeError::LivesDamaged { .. } => {
+                self.damage || self.reads
+            }
             NodeError::Foreign { .. } => false,
             NodeError::Group { error, .. } => match error {
                 GroupError::Io { .. } => self.io || self.damage || self.reads,
