@@ -33,13 +33,13 @@ deny:
 dev:
     cargo run --release -- dev
 
-# One simulated run; the same seed gives the same run.
+# One simulated run, told step by step; the same seed gives the same run.
 sim SEED:
-    cargo run --release --package sim -- run --seed {{SEED}}
+    cargo run --release --package sim -- replay {{SEED}}
 
-# Simulated runs with new seeds until one fails.
-soak:
-    cargo run --release --package sim -- soak
+# Simulated runs for some minutes, until one breaks a rule.
+soak MINUTES="60":
+    cargo run --release --package sim -- run --minutes {{MINUTES}} --from $(date +%s)
 
 # Rewrite the expected parts of golden scripts; then read the difference like code.
 golden:

@@ -37,6 +37,8 @@ pub struct Options {
     pub connections: usize,
     /// Threads, each with its share of operations and connections.
     pub threads: usize,
+    /// How long a thread that waits for answers looks for them without sleeping.
+    pub busy_poll: Duration,
     /// Time before the measurement.
     pub warm_up: Duration,
     /// Time of the measurement.
@@ -67,6 +69,7 @@ impl Options {
             in_flight: 2_000,
             connections: 1,
             threads: 1,
+            busy_poll: Duration::ZERO,
             warm_up: Duration::from_secs(3),
             duration: Duration::from_secs(10),
             seed: 1,

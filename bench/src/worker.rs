@@ -39,9 +39,11 @@ impl<'a> Worker<'a> {
         let connections = share(options.connections, options.threads, index);
         let client = options.client_of(in_flight_max, connections);
         let mut random = Random::new(options.seed.wrapping_add(index as u64));
+        let mut pipeline = Pipeline::new(client).map_err(BenchError::Client)?;
+        pipeline.set_busy_poll(options.busy_poll);
         Ok(Worker {
             options,
-            pipeline: Pipeline::new(client).map_err(BenchError::Client)?,
+            pipeline,
             in_flight_max,
             value: Value::new(options.value_bytes, &mut random),
             keys: Keys::new(options, index, random),

@@ -190,7 +190,7 @@ async fn ping_pong((sender, mut receiver): (MailSender<u64>, MailReceiver<u64>))
     percentiles("mailbox, one message there and back", micros);
 }
 
-const WRITES: u64 = 4_000;
+const WRITES: u64 = 1_000;
 const FILE_BLOCKS: u64 = 4_096;
 
 /// A file that is really there, as a recycled log segment is.
@@ -253,13 +253,13 @@ fn writes(dir: &Path) {
 }
 
 fn echoes(dir: &Path) {
-    for (depth, total) in [(1, 20_000), (64, 2_000_000), (1_000, 20_000_000)] {
+    for (depth, total) in [(1, 5_000), (64, 500_000), (1_000, 5_000_000)] {
         echo(dir, depth, total, false);
     }
 }
 
 fn durable_echoes(dir: &Path) {
-    for (depth, total) in [(1, 5_000), (1_000, 5_000_000)] {
+    for (depth, total) in [(1, 1_000), (1_000, 1_000_000)] {
         echo(dir, depth, total, true);
     }
 }

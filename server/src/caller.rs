@@ -3,13 +3,17 @@
 use moment::Moment;
 use rpc::ConnectionId;
 use runtime::ShardId;
-use wire::Command;
+use wire::{Command, PortKind};
+
+use crate::watches::ClientId;
 
 /// One request that waits for its answer, wherever on this node the answer is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
     /// The shard that holds the connection.
     pub shard: ShardId,
+    /// The port that the request came in by.
+    pub port: PortKind,
     /// The connection on that shard; it may be gone by the time the answer is there.
     pub connection: ConnectionId,
     /// The request's command.
@@ -19,3 +23,22 @@ pub struct Caller {
     /// The end of the caller's time budget: afterwards nobody listens, and nothing is sent.
     pub deadline: Moment,
 }
+
+impl Caller {
+    /// The connection, wherever on this node.
+    pub fn client(&self) -> ClientId {
+        ClientId { shard: self.shard, connection: self.connection }
+    }
+}
+
+/// Who had an entry proposed on this node.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin {
+    /// A client, which waits for the result.
+    Client(Caller),
+    /// The fiber that removes what has expired.
+    Expiry,
+}
+
+// One stands beside each entry under way; the second variant must not make it larger.
+const _: () = assert!(size_of::<Option<Origin>>() == size_of::<Caller>());

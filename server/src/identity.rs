@@ -49,7 +49,7 @@ impl Identity {
 pub enum IdentityError {
     /// The file could not be read or written.
     Io(io::Error),
-    /// The file is there but damaged, and so is the proof whose data this is.
+    /// The file is damaged or missing, and with it the proof whose data lies beside it.
     Damaged,
     /// The directory belongs to another node or cluster.
     Foreign {
@@ -58,24 +58,26 @@ pub enum IdentityError {
     },
 }
 
-/// Reads the identity of the data directory, or makes it when the directory is new.
+/// Reads the identity of the data directory, or makes it when the directory is new. What it returns
+/// is durable.
 ///
 /// A file that a crash left half-written is made again, but only while the directory holds nothing
-/// else: with data beside it, damage is an error.
+/// else: with data beside it, a damaged or missing file is an error.
 pub async fn open_or_create(
     shard: &Shard,
     cluster: &str,
     node: u32,
 ) -> Result<Identity, IdentityError> {
-    if shard.storage().exists(FILE).await.map_err(IdentityError::Io)? {
-        match read(shard).await.map_err(IdentityError::Io)? {
-            Some(found) if found.cluster == cluster && found.node == node => return Ok(found),
-            Some(found) => return Err(IdentityError::Foreign { found }),
-            None if holds_data(shard).await.map_err(IdentityError::Io)? => {
-                return Err(IdentityError::Damaged);
-            }
-            None => shard.storage().remove_file(FILE).await.map_err(IdentityError::Io)?,
+    let exists = shard.storage().exists(FILE).await.map_err(IdentityError::Io)?;
+    let found = if exists { read(shard).await.map_err(IdentityError::Io)? } else { None };
+    match found {
+        Some(found) if found.cluster == cluster && found.node == node => return Ok(found),
+        Some(found) => return Err(IdentityError::Foreign { found }),
+        None if holds_data(shard).await.map_err(IdentityError::Io)? => {
+            return Err(IdentityError::Damaged);
         }
+        None if exists => shard.storage().remove_file(FILE).await.map_err(IdentityError::Io)?,
+        None => {}
     }
     let identity =
         Identity { cluster: cluster.to_owned(), node, incarnation: shard.random().next_u64() };
@@ -83,7 +85,7 @@ pub async fn open_or_create(
     Ok(identity)
 }
 
-async fn holds_data(shard: &Shard) -> io::Result<bool> {
+pub(crate) async fn holds_data(shard: &Shard) -> io::Result<bool> {
     Ok(shard.storage().list("").await?.iter().any(|name| name.starts_with("group-")))
 }
 
@@ -95,7 +97,11 @@ async fn read(shard: &Shard) -> io::Result<Option<Identity>> {
         return Ok(None);
     }
     let block = file.read_at(0, BLOCK).await?;
+    // Whoever wrote it may have been killed before this, and what is read is not yet what a power
+    // failure leaves. Data that relies on it must not outlive it.
+    file.sync_all().await?;
     file.close().await?;
+    shard.storage().sync_dir("").await?;
     Ok(decode(&block))
 }
 

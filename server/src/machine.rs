@@ -1,26 +1,33 @@
 //! The tree of keys as the state machine of a raft group.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use kv_api::encode_response_body;
-use kv_machine::{Machine, MachineOptions, Outcome, Stamp};
+use kv_machine::{LockGranted, Machine, MachineOptions, Outcome, Stamp};
 use moment::Moment;
+use raft_core::GroupId;
 use raft_host::{Entry, Refusal, StateMachine};
 use runtime::Clock;
 use wire::{BizCode, Command, RespCode, ResponseHead, encode_response};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Origin};
+use crate::news::News;
 use crate::refusal::refuse;
 use crate::replies::Replies;
+use crate::witness::Witness;
 
 /// Applies entries to the tree and answers those who wait for them.
 pub struct KvStateMachine {
     tree: Machine,
     replies: Rc<Replies>,
     clock: Clock,
+    /// Nobody listens while the log is replayed.
+    news: Option<Rc<News>>,
     /// Read once a batch: answers of one batch leave together.
     batch_started: Option<Moment>,
     last_apply: Moment,
+    witness: Option<(GroupId, Arc<dyn Witness>)>,
 }
 
 impl KvStateMachine {
@@ -28,7 +35,30 @@ impl KvStateMachine {
     pub fn new(hash_seed: u64, replies: Rc<Replies>, clock: Clock) -> KvStateMachine {
         let tree = Machine::new(MachineOptions { hash_seed });
         let last_apply = clock.now();
-        KvStateMachine { tree, replies, clock, batch_started: None, last_apply }
+        KvStateMachine {
+            tree,
+            replies,
+            clock,
+            news: None,
+            batch_started: None,
+            last_apply,
+            witness: None,
+        }
+    }
+
+    /// From now on there are fibers to be told of news.
+    pub fn open_news(&mut self) -> Rc<News> {
+        self.news.get_or_insert_default().clone()
+    }
+
+    /// Takes the locks that were granted since the last call.
+    pub fn take_granted(&mut self) -> impl Iterator<Item = LockGranted> {
+        self.tree.take_granted()
+    }
+
+    /// The same machine with somebody who is told of each entry.
+    pub fn with_witness(self, group: GroupId, witness: Arc<dyn Witness>) -> KvStateMachine {
+        KvStateMachine { witness: Some((group, witness)), ..self }
     }
 
     /// When the last batch was applied.
@@ -40,28 +70,63 @@ impl KvStateMachine {
     pub fn tree(&self) -> &Machine {
         &self.tree
     }
+
+    /// The tree, for watches. Only entries change its nodes.
+    pub fn tree_mut(&mut self) -> &mut Machine {
+        &mut self.tree
+    }
+
+    fn expiry_settled(&self) {
+        if let Some(news) = &self.news {
+            news.expiry.settled();
+        }
+    }
 }
 
 impl StateMachine for KvStateMachine {
-    type Caller = Caller;
+    type Caller = Origin;
 
-    fn apply(&mut self, entry: Entry<'_>, caller: Option<Caller>) {
+    fn apply(&mut self, entry: Entry<'_>, origin: Option<Origin>) {
+        if let Some((group, witness)) = &self.witness {
+            witness.applies(*group, &entry);
+        }
         let index = entry.index.0;
         let stamp = Stamp { index, time_ms: entry.time_ms };
         let outcome = self.tree.apply(stamp, entry.payload);
         let now = *self.batch_started.get_or_insert_with(|| self.clock.now());
-        if let Some(caller) = caller {
-            self.replies.answer(&caller, now, |out| encode_outcome(out, &caller, index, &outcome));
+        match origin {
+            Some(Origin::Client(caller)) => {
+                let encode = |out: &mut Vec<u8>| encode_outcome(out, &caller, index, &outcome);
+                self.replies.answer(&caller, now, encode);
+            }
+            Some(Origin::Expiry) => self.expiry_settled(),
+            None => {}
+        }
+        if self.news.is_none() {
+            // What was granted in the past is not news.
+            drop(self.tree.take_granted());
         }
     }
 
-    fn refuse(&mut self, caller: Caller, refusal: Refusal) {
-        refuse(&self.replies, &caller, self.clock.now(), refusal);
+    fn refuse(&mut self, origin: Origin, refusal: Refusal) {
+        match origin {
+            Origin::Client(caller) => refuse(&self.replies, &caller, self.clock.now(), refusal),
+            Origin::Expiry => self.expiry_settled(),
+        }
     }
 
     fn batch_end(&mut self) {
         if let Some(started) = self.batch_started.take() {
             self.last_apply = started;
+        }
+        if let Some(news) = &self.news {
+            news.expiry.next_deadline(self.tree.next_expiry());
+            if self.tree.has_granted() {
+                news.locks.set();
+            }
+            if self.tree.has_changes() {
+                news.watches.set();
+            }
         }
         self.replies.flush();
     }

@@ -3,18 +3,29 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use raft_core::GroupId;
 use rpc::ConnectionId;
 use runtime::{DetachedStream, MailSender, ShardId, Signal};
 use wire::PortKind;
 
 use crate::caller::Caller;
 use crate::identity::Identity;
+use crate::locks::LockPush;
 use crate::node::NodeError;
+use crate::peers::{Lives, PeerMail, Wish};
+use crate::watches::ClientId;
+use crate::watches::dispatcher::{ForeignAnswer, ForeignNotification};
 
 /// One message from shard to shard.
 pub enum Mail {
     /// The data directory's identity, from the shard that opened it.
     Identity(Arc<Identity>),
+    /// Which life each node is in, from the shard that has written it down.
+    Lives(Arc<Lives>),
+    /// Something to be written down; to the first shard.
+    Wish(Wish),
+    /// A message of another node for a group of this shard.
+    Peer(PeerMail),
     /// All groups of this shard have been ready once.
     GroupsReady(ShardId),
     /// The groups of this shard have stopped; all answers that it owed are on their way.
@@ -25,14 +36,20 @@ pub enum Mail {
     Request(ForeignRequest),
     /// Encoded answers for a connection of this shard.
     Answers(ConnectionId, Vec<u8>),
+    /// What has changed under the watches of a connection of this shard.
+    Notification(ForeignNotification),
+    /// The answer to a notification of a group of this shard.
+    NotifyAnswer(ForeignAnswer),
+    /// A connection of another shard that had watches in a group of this one is gone.
+    WatcherGone(ClientId, GroupId),
+    /// Somebody holds a lock now and may have a connection on this shard.
+    LockPush(Arc<LockPush>),
 }
 
 /// A request on its one hop to the shard of its group.
 pub struct ForeignRequest {
     /// Where the answer goes.
     pub caller: Caller,
-    /// The port that it came in by.
-    pub port: PortKind,
     /// The identity of the client's process, from its handshake.
     pub process: wire::ProcessId,
     /// The message of the command.
@@ -99,13 +116,15 @@ impl Outbox {
     }
 }
 
-/// Sends the same news to every shard, the own one included.
+/// Sends the same news to every shard, the own one included, also when some of them have ended.
 pub async fn tell_all(
     senders: &[MailSender<Mail>],
     mail: impl Fn() -> Mail,
 ) -> Result<(), NodeError> {
+    let mut result = Ok(());
     for sender in senders {
-        sender.send_all(&mut vec![mail()]).await.map_err(|_| NodeError::ShardGone)?;
+        let sent = sender.send_all(&mut vec![mail()]).await;
+        result = result.and(sent.map_err(|_| NodeError::ShardGone));
     }
-    Ok(())
+    result
 }

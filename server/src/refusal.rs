@@ -23,7 +23,10 @@ pub fn refuse(replies: &Replies, caller: &Caller, now: Moment, refusal: Refusal)
             (RespCode::FlowControl, "too many requests or bytes wait for the log; try again later")
         }
         Refusal::TooLarge => (RespCode::SysError, "the request is too large for the log"),
-        Refusal::DiskFull => (RespCode::SysError, "no space left for the log on the node's disk"),
+        // With this code clients know that the request was not executed and may come again.
+        Refusal::DiskFull => {
+            (RespCode::FlowControl, "no space left for the log on the node's disk")
+        }
     };
     replies.refuse(caller, now, code, text);
 }

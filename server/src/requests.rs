@@ -3,8 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use kv_api::{KvRequest, OperationKind, Owner, Payload, validate};
+use kv_api::{KvRequest, OperationKind, Owner, Payload, WatchRequest, validate};
 use moment::Moment;
 use raft_core::{GroupId, ReadToken};
 use raft_host::{Group, ReadGate, Refusal};
@@ -14,18 +15,22 @@ use wire::{
     Command, Packet, PortKind, ProcessId, RespCode, ResponseHead, decode_fixed32, encode_response,
 };
 
-use crate::caller::Caller;
+use crate::admin;
+use crate::caller::{Caller, Origin};
+use crate::hosted::Hosted;
 use crate::machine::KvStateMachine;
 use crate::mail::{ForeignRequest, Mail, Outbox};
+use crate::node::NodePlan;
 use crate::reads::encode_read;
 use crate::refusal::refuse;
 use crate::replies::Replies;
 use crate::status::{GroupView, encode_kv_status, encode_raft_status};
+use crate::watches::WatchLinks;
 
 /// Where a group lives.
 pub enum Place {
     /// On this shard.
-    Here(Group<KvStateMachine>),
+    Here(Hosted),
     /// On this shard, but its recovery has not finished.
     Starting,
     /// On another shard of this node.
@@ -34,10 +39,12 @@ pub enum Place {
 
 /// What one shard does with requests.
 pub struct Requests {
-    shard: Shard,
-    groups: RefCell<BTreeMap<GroupId, Place>>,
-    outboxes: Rc<[Outbox]>,
-    replies: Rc<Replies>,
+    pub(crate) shard: Shard,
+    pub(crate) plan: Arc<NodePlan>,
+    pub(crate) groups: RefCell<BTreeMap<GroupId, Place>>,
+    pub(crate) outboxes: Rc<[Outbox]>,
+    pub(crate) replies: Rc<Replies>,
+    pub(crate) links: Rc<WatchLinks>,
     /// Whether every group of the node has been ready once; until then clients are told to wait.
     node_ready: Cell<bool>,
 }
@@ -45,6 +52,7 @@ pub struct Requests {
 /// A request after its body was decoded.
 enum Request<'a> {
     Kv(KvRequest<'a>),
+    Watch(WatchRequest<'a>),
     /// Only the group's number matters.
     OfGroup(GroupId),
 }
@@ -53,6 +61,7 @@ impl Request<'_> {
     fn group(&self) -> GroupId {
         match self {
             Request::Kv(request) => GroupId(request.group_id),
+            Request::Watch(request) => GroupId(request.group_id),
             Request::OfGroup(group) => *group,
         }
     }
@@ -64,10 +73,9 @@ fn decode(command: Command, body: &[u8]) -> Option<Request<'_>> {
         Command::RAFT_QUERY_STATUS | Command::DTKV_QUERY_STATUS => {
             decode_fixed32(body).ok().map(|group| Request::OfGroup(GroupId(group as i32)))
         }
-        Command::DTKV_SYNC_WATCH => kv_api::WatchRequest::decode(body)
-            .ok()
-            .map(|request| Request::OfGroup(GroupId(request.group_id))),
+        Command::DTKV_SYNC_WATCH => WatchRequest::decode(body).ok().map(Request::Watch),
         _ if is_kv(command) => KvRequest::decode(body).ok().map(Request::Kv),
+        _ if admin::is_of_group(command) => admin::group_of(command, body).map(Request::OfGroup),
         _ => Some(Request::OfGroup(GroupId(0))),
     }
 }
@@ -81,29 +89,18 @@ fn is_read(command: Command) -> bool {
     matches!(command, Command::DTKV_GET | Command::DTKV_LIST | Command::DTKV_BATCH_GET)
 }
 
-/// The operations that the tree carries out.
-fn is_served(kind: OperationKind) -> bool {
-    matches!(
-        kind,
-        OperationKind::Put
-            | OperationKind::Remove
-            | OperationKind::Mkdir
-            | OperationKind::BatchPut
-            | OperationKind::BatchRemove
-            | OperationKind::Cas
-    )
-}
-
 impl Requests {
     /// Requests of one shard, with the places of all the node's groups.
     pub fn new(
         shard: Shard,
+        plan: Arc<NodePlan>,
         groups: BTreeMap<GroupId, Place>,
         outboxes: Rc<[Outbox]>,
         replies: Rc<Replies>,
+        links: Rc<WatchLinks>,
     ) -> Requests {
         let groups = RefCell::new(groups);
-        Requests { shard, groups, outboxes, replies, node_ready: Cell::new(false) }
+        Requests { shard, plan, groups, outboxes, replies, links, node_ready: Cell::new(false) }
     }
 
     /// From now on clients are served.
@@ -112,15 +109,15 @@ impl Requests {
     }
 
     /// A group of this shard has recovered.
-    pub fn add_group(&self, id: GroupId, group: Group<KvStateMachine>) {
-        self.groups.borrow_mut().insert(id, Place::Here(group));
+    pub fn add_group(&self, id: GroupId, hosted: Hosted) {
+        self.groups.borrow_mut().insert(id, Place::Here(hosted));
     }
 
     /// The groups of this shard that have recovered.
     pub fn groups_here(&self) -> Vec<Group<KvStateMachine>> {
         let groups = self.groups.borrow();
         let here = groups.values().filter_map(|place| match place {
-            Place::Here(group) => Some(group.clone()),
+            Place::Here(hosted) => Some(hosted.group.clone()),
             Place::Starting | Place::There(_) => None,
         });
         here.collect()
@@ -130,32 +127,31 @@ impl Requests {
     pub fn foreign(self: &Rc<Self>, request: &ForeignRequest, now: Moment) {
         // The other shard has decoded the same bytes before.
         if let Some(decoded) = decode(request.caller.command, &request.body) {
-            self.route(request.caller, request.port, request.process, &decoded, &request.body, now);
+            self.route(request.caller, request.process, &decoded, &request.body, now);
         }
     }
 
     fn route(
         self: &Rc<Self>,
         caller: Caller,
-        port: PortKind,
         process: ProcessId,
         request: &Request<'_>,
         body: &[u8],
         now: Moment,
     ) {
-        if port == PortKind::Service && !self.node_ready.get() {
+        if caller.port == PortKind::Service && !self.node_ready.get() {
             let text = "the node is starting; not all of its groups are ready yet";
             return self.replies.refuse(&caller, now, RespCode::NotInit, text);
         }
-        if port == PortKind::Service && self.shard.is_stopping() {
+        if caller.port == PortKind::Service && self.shard.is_stopping() {
             return self.replies.refuse(&caller, now, RespCode::Stopping, "the node is stopping");
         }
         let groups = self.groups.borrow();
         match groups.get(&request.group()) {
-            Some(Place::Here(group)) => {
-                self.execute(caller, process, group, request, body, now);
+            Some(Place::Here(hosted)) => {
+                self.execute(caller, process, hosted, request, body, now);
             }
-            Some(Place::There(shard)) => self.pass_on(*shard, caller, port, process, body, now),
+            Some(Place::There(shard)) => self.pass_on(*shard, caller, process, body, now),
             Some(Place::Starting) => {
                 let text = "the group is still recovering its log";
                 self.replies.refuse(&caller, now, RespCode::RaftGroupNotInit, text);
@@ -167,19 +163,11 @@ impl Requests {
         }
     }
 
-    fn pass_on(
-        &self,
-        to: ShardId,
-        caller: Caller,
-        port: PortKind,
-        process: ProcessId,
-        body: &[u8],
-        now: Moment,
-    ) {
+    fn pass_on(&self, to: ShardId, caller: Caller, process: ProcessId, body: &[u8], now: Moment) {
         let outbox = &self.outboxes[usize::from(to.0)];
         if outbox.takes_requests() {
             let body = body.to_vec();
-            outbox.push(Mail::Request(ForeignRequest { caller, port, process, body }));
+            outbox.push(Mail::Request(ForeignRequest { caller, process, body }));
         } else {
             refuse(&self.replies, &caller, now, Refusal::FlowControl);
         }
@@ -189,17 +177,23 @@ impl Requests {
         self: &Rc<Self>,
         caller: Caller,
         process: ProcessId,
-        group: &Group<KvStateMachine>,
+        hosted: &Hosted,
         request: &Request<'_>,
         body: &[u8],
         now: Moment,
     ) {
+        let group = &hosted.group;
         match request {
             Request::Kv(request) if is_read(caller.command) => {
                 self.read(caller, group, request, body, now);
             }
             Request::Kv(request) => self.write(caller, process, group, request, body, now),
-            Request::OfGroup(id) => self.report(caller, *id, group, now),
+            Request::Watch(request) => self.sync_watch(caller, hosted, request, now),
+            Request::OfGroup(_) if admin::is_of_group(caller.command) => {
+                let (shard, config, replies) = (&self.shard, &self.plan.config, &self.replies);
+                admin::Desk { shard, config, replies, group }.answer(caller, body, now);
+            }
+            Request::OfGroup(id) => self.report(caller, *id, hosted, now),
         }
     }
 
@@ -213,8 +207,7 @@ impl Requests {
         body: &[u8],
         now: Moment,
     ) {
-        let Some(kind) = OperationKind::of_command(caller.command).filter(|kind| is_served(*kind))
-        else {
+        let Some(kind) = OperationKind::of_command(caller.command) else {
             return self.not_supported(caller, now);
         };
         if let Err(refusal) = validate(kind, request) {
@@ -223,10 +216,14 @@ impl Requests {
             let head = head.with_biz_code(refusal.code);
             return self.replies.answer(&caller, now, |out| encode_response(out, &head, |_| {}));
         }
+        if kind.starts_countdown() {
+            group.advance_time();
+        }
         let owner = Owner { high: process.high, low: process.low };
         let payload = Payload::new(kind, owner, body);
         let (head, head_length) = payload.head();
-        if let Err((caller, refusal)) = group.propose([&head[..head_length], body], caller) {
+        let origin = Origin::Client(caller);
+        if let Err((_, refusal)) = group.propose([&head[..head_length], body], origin) {
             refuse(&self.replies, &caller, now, refusal);
         }
     }
@@ -291,7 +288,8 @@ impl Requests {
     }
 
     /// Answers what is asked about a group.
-    fn report(&self, caller: Caller, id: GroupId, group: &Group<KvStateMachine>, now: Moment) {
+    fn report(&self, caller: Caller, id: GroupId, hosted: &Hosted, now: Moment) {
+        let group = &hosted.group;
         let status = GroupView {
             id,
             status: group.status(),
@@ -302,7 +300,9 @@ impl Requests {
                 self.replies.answer(&caller, now, |out| encode_raft_status(out, &caller, &status));
             }
             Command::DTKV_QUERY_STATUS => {
-                self.replies.answer(&caller, now, |out| encode_kv_status(out, &caller, &status));
+                let watches = hosted.watches.count_and_touch(caller.client(), now);
+                let encode = |out: &mut Vec<u8>| encode_kv_status(out, &caller, &status, watches);
+                self.replies.answer(&caller, now, encode);
             }
             _ => self.not_supported(caller, now),
         }
@@ -332,17 +332,30 @@ impl Handler for RequestHandler {
         };
         let caller = Caller {
             shard: requests.shard.id(),
+            port: connection.port(),
             connection: connection.id(),
             command: packet.command,
             seq: packet.seq,
             deadline: budget.deadline,
         };
-        let (port, process) = (connection.port(), connection.process());
-        requests.route(caller, port, process, &request, body, budget.now);
+        if let Request::Watch(request) = &request {
+            requests.open_link(connection.id(), GroupId(request.group_id));
+        }
+        requests.route(caller, connection.process(), &request, body, budget.now);
         Flow::Continue
+    }
+
+    fn response(&self, connection: &Rc<Connection>, packet: &Packet<'_>) {
+        if packet.command == Command::DTKV_WATCH_NOTIFY_PUSH {
+            self.0.notify_answer(connection, packet);
+        }
     }
 
     fn batch_end(&self, _connection: &Rc<Connection>) {
         self.0.replies.flush();
+    }
+
+    fn closed(&self, connection: &Rc<Connection>) {
+        self.0.close_links(connection.id());
     }
 }

@@ -25,8 +25,9 @@ pub fn encode_raft_status(out: &mut Vec<u8>, caller: &Caller, view: &GroupView) 
 }
 
 /// Appends the answer to the status command of the key-value store.
-pub fn encode_kv_status(out: &mut Vec<u8>, caller: &Caller, view: &GroupView) {
-    let status = KvStatusResp { raft_server_status: Some(raft_status(view)), watch_count: 0 };
+pub fn encode_kv_status(out: &mut Vec<u8>, caller: &Caller, view: &GroupView, watch_count: usize) {
+    let watch_count = i32::try_from(watch_count).unwrap_or(i32::MAX);
+    let status = KvStatusResp { raft_server_status: Some(raft_status(view)), watch_count };
     let head = ResponseHead::success(caller.command, caller.seq);
     encode_response(out, &head, |writer| status.encode(writer));
 }

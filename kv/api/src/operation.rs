@@ -81,6 +81,19 @@ operations! {
 }
 
 impl OperationKind {
+    /// Whether it starts a countdown, so that its entry must not carry a time before the request.
+    #[inline]
+    pub const fn starts_countdown(self) -> bool {
+        matches!(
+            self,
+            OperationKind::PutTemp
+                | OperationKind::MakeTempDir
+                | OperationKind::UpdateTtl
+                | OperationKind::TryLock
+                | OperationKind::UpdateLockLease
+        )
+    }
+
     /// The number in the log.
     #[inline]
     pub const fn number(self) -> u8 {

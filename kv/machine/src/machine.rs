@@ -148,6 +148,12 @@ impl Machine {
         state_hash(&self.tree)
     }
 
+    /// Whether [`Machine::take_granted`] has something to take.
+    #[inline]
+    pub fn has_granted(&self) -> bool {
+        !self.granted.is_empty()
+    }
+
     /// Takes the locks that were granted to waiters since the last call.
     ///
     /// The leader tells the new holders; others drop them.
@@ -179,6 +185,12 @@ impl Machine {
             let node = &mut self.tree.nodes[id];
             node.marks = node.marks.without(Marks::WATCHED);
         }
+    }
+
+    /// Whether [`Machine::take_changes`] has something to take.
+    #[inline]
+    pub fn has_changes(&self) -> bool {
+        self.tree.watched.has_changes()
     }
 
     /// Appends the watched keys that were created, updated or removed since the last call, each

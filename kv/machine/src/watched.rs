@@ -113,6 +113,11 @@ impl Watched {
         true
     }
 
+    #[inline]
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     /// Moves the changes to the end of `out`.
     pub(crate) fn drain_changes(&mut self, out: &mut Vec<WatchId>) {
         for id in self.changes.drain(..) {

@@ -18,6 +18,14 @@ pub struct ConnectionId {
     pub(crate) generation: u32,
 }
 
+impl ConnectionId {
+    /// The id of a slot's connection. [`Connections`](crate::Connections) gives ids to connections;
+    /// this is for tests of what is kept for one.
+    pub const fn new(slot: u32, generation: u32) -> ConnectionId {
+        ConnectionId { slot, generation }
+    }
+}
+
 /// A connection that was accepted on this shard.
 ///
 /// What is written is only appended to a buffer; the connection's write fiber sends all that has

@@ -10,8 +10,12 @@
 //! the connection, and the limits of [`Limits`]. A reader that is too slow makes its connection stop
 //! reading; a connection that has much to read lets the reactor pass in between.
 //!
+//! The other way round, [`connect`] makes a connection to another node, and [`Link::carry`] sends over
+//! it what a [`SendQueue`] gathers, as long as the other side gives signs of life. When to connect
+//! again is its owner's business.
+//!
 //! What this crate does not do: it knows no group, no key and no term; it does not wait for answers
-//! to what it pushed; it does not connect to other nodes.
+//! to what it pushed.
 
 mod limits;
 
@@ -31,8 +35,15 @@ mod outbound;
 mod budget;
 mod read_buffer;
 
+mod back_off;
+mod link;
+mod send_queue;
+
+pub use back_off::BackOff;
 pub use connection::{Connection, ConnectionId, Push};
 pub use connections::{ConnectionCounts, Connections};
 pub use handler::{Flow, Handler, TimeBudget};
 pub use limits::Limits;
+pub use link::{Link, LinkError, LinkOptions, connect};
 pub use listener::Port;
+pub use send_queue::SendQueue;

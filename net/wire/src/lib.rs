@@ -30,6 +30,8 @@ mod handshake;
 mod status;
 
 mod admin;
+mod node_hello;
+mod node_message;
 mod peer;
 
 pub use admin::{
@@ -40,6 +42,8 @@ pub use code::{BizCode, RespCode};
 pub use command::{Command, PortKind, Served};
 pub use error::{WireError, WireErrorKind};
 pub use handshake::{ConnectionLimits, Handshake, ProcessId};
+pub use node_hello::{NODE_PROTOCOL_VERSION, NodeHello, NodeLane, NodeWelcome};
+pub use node_message::{NodeMessage, encode_node_message};
 pub use packet::{PREFIX_BYTES, Packet, PacketKind, RequestHead, encode_request};
 pub use peer::{NodePing, RaftPing};
 pub use reader::{Fields, Value, decode_fixed32, decode_fixed64, int32, int64};

@@ -186,4 +186,4 @@ pub(crate) fn finish_body(out: &mut Vec<u8>, start: usize) {
 pub const PREFIX_BYTES: usize = 4;
 /// Key of field 15 with wire type 2.
 pub(crate) const BODY_KEY: u8 = 0x7a;
-const BODY_TAG: u32 = 15;
+pub(crate) const BODY_TAG: u32 = 15;

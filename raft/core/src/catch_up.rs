@@ -3,7 +3,7 @@
 use crate::leader::Leader;
 use crate::message::{Body, SnapshotOffer, SnapshotReply};
 use crate::node::Node;
-use crate::progress::Flow;
+use crate::progress::{Flow, Progress};
 use crate::types::{NodeId, Position};
 
 impl Leader {
@@ -14,10 +14,14 @@ impl Leader {
         to: NodeId,
         boundary: Position,
     ) -> bool {
-        let is_useful = boundary.index >= node.log.boundary().index;
-        let round = self.round;
-        let Some(progress) = self.progress_of(to).filter(|p| p.needs_snapshot() && is_useful)
-        else {
+        let (round, least) = (self.round, node.log.boundary().index);
+        // One that ends before the log begins would leave a gap after it.
+        let is_useful = |progress: &Progress| {
+            progress.needs_snapshot()
+                && boundary.index >= least
+                && boundary.index > progress.matched
+        };
+        let Some(progress) = self.progress_of(to).filter(|progress| is_useful(progress)) else {
             return false;
         };
         progress.flow = Flow::Snapshot(Some(boundary));

@@ -214,6 +214,7 @@ impl Raft {
 
     /// Enters `term`, or stays in it, as a follower.
     pub(crate) fn follow(&mut self, term: Term, leader: Option<NodeId>) {
+        assert!(term >= self.node.term(), "a term never goes back");
         self.leave_role();
         if term > self.node.term() {
             self.node.promise(term, None);

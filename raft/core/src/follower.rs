@@ -21,6 +21,8 @@ pub(crate) struct Follower {
     deadline: Moment,
     /// Entries were taken whose durability the leader has not been told yet.
     owes_reply: bool,
+    /// The newest round whose heartbeat was answered.
+    answered: Round,
     /// When an unanswered question about reads is given up.
     read_deadline: Option<Moment>,
 }
@@ -29,7 +31,14 @@ impl Follower {
     pub(crate) fn new(node: &mut Node, leader: Option<NodeId>) -> Follower {
         let timeout = node.random.up_to_twice(node.election_timeout());
         let deadline = node.now + timeout;
-        Follower { leader, timeout, deadline, owes_reply: false, read_deadline: None }
+        Follower {
+            leader,
+            timeout,
+            deadline,
+            owes_reply: false,
+            answered: Round(0),
+            read_deadline: None,
+        }
     }
 
     /// A follower that soon asks whether it could win. The question costs nothing, so nobody has to
@@ -65,12 +74,18 @@ impl Follower {
             node.seen.term = node.term();
             node.seen.round = round;
         }
+        assert!(node.seen.term == node.term(), "a leader is heard in its own term");
         node.seen.round = node.seen.round.max(round);
     }
 
     pub(crate) fn on_heartbeat(&mut self, node: &mut Node, from: NodeId, heartbeat: &Heartbeat) {
         self.heard(node, heartbeat.round);
         self.learn_commit(node, heartbeat.commit);
+        // The same round again is a mere notice of commit.
+        if heartbeat.round <= self.answered {
+            return;
+        }
+        self.answered = heartbeat.round;
         let reply = HeartbeatReply {
             round: node.seen.round,
             loyalty: node.election_timeout(),

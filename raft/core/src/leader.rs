@@ -53,6 +53,7 @@ impl Leader {
         assert!(node.promise_is_durable(), "a leader's own vote is durable");
         assert!(node.vote() == Some(node.id()), "a leader voted for itself");
         let term = node.term();
+        assert!(node.log.last_term() < term, "no entry of a term is older than its leader");
         let last = node.log.last_index();
         let first = node.log.append(1, term);
         node.out.own_entries.push(OwnEntry { index: first, term, body: OwnEntryBody::Noop });
@@ -73,6 +74,8 @@ impl Leader {
         };
         leader.follow_config(node, last.next());
         leader.begin_round(node);
+        // A leader that decides alone has its answer already.
+        leader.count_answers(node);
         leader
     }
 
@@ -127,6 +130,7 @@ impl Leader {
         if !self.has_ordered_transfer() {
             self.round = self.round.next();
             self.rounds.push_back((self.round, node.now));
+            assert!(self.round >= self.lease_from, "a new round always renews the lease");
             if self.rounds.len() > ROUNDS_MAX {
                 self.rounds.pop_front();
             }
@@ -217,9 +221,12 @@ impl Leader {
         let Some(progress) = self.progress_of(from).filter(|_| index <= last) else { return };
         progress.holds(index);
         progress.before_restart = Index::ZERO;
-        if progress.is_pipelining() && progress.next.previous() < node.log.boundary().index {
+        let boundary = node.log.boundary().index;
+        if progress.is_pipelining() && progress.next.previous() < boundary {
             progress.flow = Flow::Snapshot(None);
             node.want_snapshot(from);
+        } else if progress.needs_snapshot() && progress.matched >= boundary {
+            progress.probe_from(progress.matched.next());
         }
         node.out.replicate |= progress.is_pipelining() && progress.next <= last;
         self.has_news = true;
@@ -271,6 +278,7 @@ impl Leader {
             true => node.log.durable(),
             false => self.progress(voter).map_or(Index::ZERO, |progress| progress.matched),
         });
+        assert!(held <= node.log.last_index(), "nobody holds more than the leader has");
         if held > node.commit() && held >= self.first {
             node.commit_to(held);
             self.has_news = true;
@@ -318,8 +326,9 @@ impl Leader {
         if core::mem::take(&mut self.has_news) {
             for place in 0..self.progress.len() {
                 let progress = &self.progress[place];
-                let idle = progress.is_pipelining() && progress.next > node.log.last_index();
-                if idle && progress.told_commit < node.commit().min(progress.matched) {
+                // While entries are on their way, the next ones will tell.
+                let idle = progress.matched == node.log.last_index();
+                if idle && progress.told_commit < node.commit() {
                     self.send_heartbeat(node, place);
                 }
             }

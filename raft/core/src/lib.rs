@@ -13,8 +13,8 @@
 //!    [`Raft::sendable`], fetch those records, call [`Raft::send_entries`] with how many there are,
 //!    and send the message it returns with the records behind it.
 //! 6. Offer the nodes in `snapshots` the newest snapshot with [`Raft::offer_snapshot`], stream the
-//!    chunks, and call [`Raft::snapshot_ended`] if that fails. `install`: receive the chunks, load
-//!    them between [`Raft::begin_install`] and [`Raft::finish_install`].
+//!    chunks, and call [`Raft::snapshot_ended`] at the end, good or bad. `install`: receive the chunks;
+//!    put them in place between [`Raft::begin_install`] and [`Raft::finish_install`].
 //! 7. Feed the state machine up to `apply_to`, then call [`Raft::applied`].
 //! 8. Answer the reads that are ready, refuse those that are refused.
 //!

@@ -221,12 +221,14 @@ impl Log {
         if newer {
             self.durable = last;
         }
+        assert!(self.durable <= self.last, "nothing is durable that is not in the log");
         newer
     }
 
     /// Drops the entries up to `index`, which becomes the boundary.
     pub(crate) fn compact(&mut self, index: Index) {
         let Some(term) = self.term(index).filter(|_| index > self.boundary.index) else { return };
+        assert!(index <= self.durable, "only what is durable is dropped");
         let kept = self.run_of(index.next()).min(self.runs.len() - 1);
         self.runs.drain(..kept);
         match self.last > index {

@@ -227,6 +227,9 @@ impl Node {
         // Nothing is applied here before it is durable here, so that a snapshot never covers what
         // the log could still lose.
         let may_apply = self.commit.min(self.log.durable());
+        assert!(self.applied <= may_apply, "what is applied is committed and durable");
+        assert!(self.log.boundary().index <= self.applied, "what is dropped was applied");
+        assert!(self.agreed <= self.log.last_index(), "only what is in the log agrees");
         if may_apply > self.told_apply && self.installing.is_none() {
             self.told_apply = may_apply;
             self.out.apply_to = Some(may_apply);

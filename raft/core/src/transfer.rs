@@ -62,6 +62,7 @@ impl Leader {
     }
 
     fn order(&mut self, node: &mut Node, target: NodeId) {
+        assert!(node.log.config().config.votes(target), "only a voter can follow a leader");
         // From here on voters may be disloyal, so the lease ends before the order leaves.
         self.drop_lease();
         // Long enough for two durable votes, short enough for a quorum that hears no new round.

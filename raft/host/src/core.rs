@@ -3,8 +3,9 @@
 use raft_core::entry::{RecordHead, record_size};
 use raft_core::{EntryKind, HardState, Index, OwnEntry, OwnEntryBody, ProposeRefused, Raft};
 use raft_core::{ReadsSettled, Term};
-use runtime::WallTime;
+use runtime::{Moment, WallTime};
 
+use crate::entry_clock::EntryClock;
 use crate::log::frame::frame_size;
 use crate::log::segment::BLOCK;
 use crate::log::tail::LogTail;
@@ -24,8 +25,8 @@ pub(crate) struct Core<C> {
     pub(crate) is_writing: bool,
     /// Entries up to here may be applied.
     pub(crate) apply_to: Index,
-    /// Time of the newest entry.
-    pub(crate) time_ms: u64,
+    /// The time that entries carry.
+    pub(crate) clock: EntryClock,
     /// Number of the oldest segment of the log.
     pub(crate) oldest_segment: u64,
     /// Bytes left in the segment that is being written.
@@ -64,7 +65,7 @@ impl<C> Core<C> {
     pub(crate) fn propose(
         &mut self,
         parts: [&[u8]; 2],
-        wall: impl FnOnce() -> WallTime,
+        time: impl FnOnce() -> (Moment, WallTime),
         spares: Option<usize>,
     ) -> Result<Index, Refusal> {
         let payload = parts[0].len() + parts[1].len();
@@ -86,15 +87,16 @@ impl<C> Core<C> {
         let size = record_size(payload);
         // One look at the clock for each batch: its entries come within the time of a write.
         if !self.tail.has_open_batch(size) {
-            self.time_ms = self.time_ms.max(wall().as_millis());
+            let (now, wall) = time();
+            self.clock.advance(now, wall);
         }
         self.append(proposed.first, proposed.term, EntryKind::Command, parts);
         Ok(proposed.first)
     }
 
     /// Puts an entry of consensus itself into the log.
-    pub(crate) fn append_own(&mut self, entry: &OwnEntry, wall: WallTime) {
-        self.time_ms = self.time_ms.max(wall.as_millis());
+    pub(crate) fn append_own(&mut self, entry: &OwnEntry, now: Moment, wall: WallTime) {
+        self.clock.advance(now, wall);
         match &entry.body {
             OwnEntryBody::Noop => {
                 self.append(entry.index, entry.term, EntryKind::Noop, [&[], &[]]);
@@ -108,7 +110,7 @@ impl<C> Core<C> {
     }
 
     fn append(&mut self, index: Index, term: Term, kind: EntryKind, parts: [&[u8]; 2]) {
-        let head = RecordHead { index, term, time_ms: self.time_ms, kind };
+        let head = RecordHead { index, term, time_ms: self.clock.newest_ms(), kind };
         self.tail.append(&head, parts);
     }
 

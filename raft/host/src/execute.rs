@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use raft_core::entry::RecordSeed;
 use raft_core::{Index, Output, RoleName};
-use runtime::{Condition, FiberGroup, Shard, Signal};
+use runtime::{Condition, FiberGroup, Moment, Shard, Signal, WallTime};
 
 use crate::core::Core;
 use crate::error::GroupError;
@@ -52,6 +52,12 @@ pub(crate) enum Life {
 }
 
 impl<M: StateMachine> Shared<M> {
+    /// Now, on the clocks that the time of entries is made from.
+    pub(crate) fn time(&self) -> (Moment, WallTime) {
+        let clock = self.shard.clock();
+        (clock.now(), clock.wall())
+    }
+
     /// Carries out what consensus owes until it owes nothing. `records` came with the message that
     /// was stepped before.
     pub(crate) fn drain(&self, records: &[u8]) {
@@ -80,11 +86,13 @@ impl<M: StateMachine> Shared<M> {
             if let Some(first) = accepted.truncate_from {
                 core.tail.truncate(first);
             }
-            core.tail.append_received(records, accepted.first, accepted.last);
+            let time_ms = core.tail.append_received(records, accepted.first, accepted.last);
+            core.clock.received(time_ms);
             self.write_work.set();
         }
         for entry in &output.own_entries {
-            core.append_own(entry, self.shard.clock().wall());
+            let (now, wall) = self.time();
+            core.append_own(entry, now, wall);
             self.write_work.set();
         }
         if output.replicate {

@@ -71,7 +71,7 @@ impl<M: StateMachine> Group<M> {
         }
         let mut core = shared.core.borrow_mut();
         let spares = shared.spares.is_in_trouble().then(|| shared.spares.ready());
-        match core.propose(parts, || shared.shard.clock().wall(), spares) {
+        match core.propose(parts, || shared.time(), spares) {
             Ok(index) => core.proposals.push(index, caller),
             Err(refusal) => return Err((caller, refusal)),
         }
@@ -81,6 +81,20 @@ impl<M: StateMachine> Group<M> {
             shared.send_work.set();
         }
         Ok(())
+    }
+
+    /// Lets the entries proposed from here on carry a time that is not before now. Without it they
+    /// may carry the time at which their batch began, which is early for what counts time from its
+    /// entry.
+    pub fn advance_time(&self) {
+        let (now, wall) = self.0.time();
+        self.0.core.borrow_mut().clock.advance(now, wall);
+    }
+
+    /// The time now on the clock of the entries, as this node would give it to an entry.
+    pub fn time_ms(&self) -> u64 {
+        let (now, wall) = self.0.time();
+        self.0.core.borrow().clock.now_ms(now, wall)
     }
 
     /// Whether a read that begins now sees every write answered before it.

@@ -19,9 +19,11 @@
 mod applier;
 mod bytes;
 mod core;
+mod entry_clock;
 mod error;
 mod execute;
 mod group;
+mod members;
 mod open;
 mod options;
 mod persist;

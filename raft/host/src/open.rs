@@ -10,6 +10,7 @@ use runtime::{Condition, FiberGroup, Shard, Signal};
 
 use crate::applier;
 use crate::core::{Core, Limits};
+use crate::entry_clock::EntryClock;
 use crate::error::{GroupError, during};
 use crate::execute::{Life, Shared};
 use crate::group::Group;
@@ -64,15 +65,17 @@ impl<M: StateMachine> Group<M> {
     }
 }
 
+/// Makes the directories that are missing, and all names in them durable: those that a killed
+/// process has left are there, but a power failure could still take them away.
 async fn make_directories(shard: &Shard, log_dir: &str) -> Result<(), GroupError> {
     let storage = shard.storage();
-    if storage.exists(log_dir).await.map_err(during("look for", log_dir))? {
-        return Ok(());
+    if !storage.exists(log_dir).await.map_err(during("look for", log_dir))? {
+        storage.create_dir_all(log_dir).await.map_err(during("create", log_dir))?;
     }
-    storage.create_dir_all(log_dir).await.map_err(during("create", log_dir))?;
     let mut dir = log_dir;
-    while let Some((parent, _)) = dir.rsplit_once('/') {
-        storage.sync_dir(parent).await.map_err(during("sync", parent))?;
+    loop {
+        storage.sync_dir(dir).await.map_err(during("sync", dir))?;
+        let Some((parent, _)) = dir.rsplit_once('/') else { break };
         dir = parent;
     }
     storage.sync_dir("").await.map_err(during("sync", "the data directory"))
@@ -135,7 +138,7 @@ async fn start<M: StateMachine>(
         hard_state_wanted: None,
         is_writing: false,
         apply_to: applied,
-        time_ms: recovered.time_ms,
+        clock: EntryClock::behind(recovered.time_ms),
         oldest_segment: oldest,
         room: 0,
         reads: ReadsSettled::default(),

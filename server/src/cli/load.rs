@@ -43,6 +43,7 @@ fn options(load: &LoadArguments, client: &ClientArguments, kind: Load) -> Result
     options.value_bytes = load.value_bytes as usize;
     options.directory.clone_from(&load.directory);
     options.seed = load.seed;
+    options.busy_poll = load.busy_poll;
     options.duration = load.duration;
     options.warm_up = load.warm_up;
     Ok(options)

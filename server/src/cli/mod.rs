@@ -1,6 +1,6 @@
 //! The command line of the one binary.
 //!
-//! [`Arguments`] says what can be asked, [`run`] carries it out, [`Exit`] lists how it can end. Each
+//! [`Arguments`] says what can be asked, [`run()`] carries it out, [`Exit`] lists how it can end. Each
 //! verb has a file; none of them knows another.
 
 mod arguments;
@@ -9,6 +9,7 @@ mod output;
 mod run;
 
 mod configuration;
+mod dev;
 mod node;
 
 mod bytes;

@@ -7,6 +7,7 @@ use super::document::Document;
 use super::error::Problem;
 use super::sections::{Config, Group, Shards};
 use super::units::{ByteSize, Span};
+use crate::identity::CLUSTER_NAME_BYTES_MAX;
 
 /// Disk blocks are this large; so are the steps of file sizes.
 const BLOCK_BYTES: u64 = 4096;
@@ -25,6 +26,7 @@ pub(super) fn problems(config: &Config, document: &Document<'_>) -> Vec<Problem>
     check.groups();
     check.raft();
     check.sizes();
+    check.watch();
     check.problems
 }
 
@@ -53,6 +55,11 @@ impl Check<'_> {
         }
         if node.cluster.trim().is_empty() {
             self.refuse("node", "cluster", "is empty", "give the cluster a name");
+        }
+        if node.cluster.len() > CLUSTER_NAME_BYTES_MAX {
+            let cause = format!("has {} bytes", node.cluster.len());
+            let mend = format!("a name has at most {CLUSTER_NAME_BYTES_MAX}");
+            self.refuse("node", "cluster", cause, &mend);
         }
         if node.data_dir.as_os_str().is_empty() {
             self.refuse("node", "data_dir", "is empty", "name a directory");
@@ -176,6 +183,20 @@ impl Check<'_> {
             );
             let mend = "raise it: the largest write must fit";
             self.refuse("raft", "pending_bytes_max", cause, mend);
+        }
+    }
+
+    fn watch(&mut self) {
+        let watch = &self.config.watch;
+        if watch.batch_max == 0 {
+            self.refuse("watch", "batch_max", "is 0", "with 0 nobody would be told anything");
+        }
+        if watch.in_flight_bytes_max.bytes() == 0 {
+            let mend = "with 0 nobody would be told anything";
+            self.refuse("watch", "in_flight_bytes_max", "is 0", mend);
+        }
+        if watch.keep_alive_timeout == Duration::ZERO {
+            self.refuse("watch", "keep_alive_timeout", "is 0", "120s is usual");
         }
     }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::check;
 use super::document::Document;
 use super::error::{ConfigError, Origin, Problem};
-use super::sections::{Config, Group, Listen, Log, Node, Peer, Raft, Rpc, Trace};
+use super::sections::{Config, Group, Listen, Log, Node, Peer, Raft, Rpc, Trace, Watch};
 
 /// Every key with its default and a comment, as `dongting config defaults` prints it.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -58,6 +58,17 @@ impl Config {
         sections.complete()
     }
 
+    /// The configuration of a node of a development cluster, whose nodes are 1, 2, … `nodes`.
+    pub fn dev_cluster(node: u32, nodes: u32, base_port: u16, data_dir: PathBuf) -> Config {
+        let all = |node| Config::dev(node, base_port, data_dir.clone());
+        let mut config = all(node);
+        config.nodes = (1..=nodes).flat_map(|node| all(node).nodes).collect();
+        for group in &mut config.groups {
+            group.members = (1..=nodes).collect();
+        }
+        config
+    }
+
     fn from_text(
         file: &str,
         text: &str,
@@ -90,6 +101,7 @@ struct Sections {
     raft: Raft,
     log: Log,
     rpc: Rpc,
+    watch: Watch,
     trace: Trace,
 }
 
@@ -127,6 +139,7 @@ impl Sections {
             raft: self.raft,
             log: self.log,
             rpc: self.rpc,
+            watch: self.watch,
             trace: self.trace,
         }
     }

@@ -21,7 +21,7 @@ pub use error::{ConfigError, Origin, Problem};
 pub use load::DEFAULTS;
 pub use sections::{
     Config, Endpoint, Group, Level, Listen, Log, Node, Peer, Raft, Reads, Rpc, Shards, Trace,
-    TraceFormat,
+    TraceFormat, Watch,
 };
 pub use units::ByteSize;
 pub(crate) use units::parse_duration;

@@ -31,6 +31,8 @@ pub struct Config {
     pub log: Log,
     /// Limits of connections.
     pub rpc: Rpc,
+    /// How clients are told of changes.
+    pub watch: Watch,
     /// What the node writes to standard error.
     pub trace: Trace,
 }
@@ -50,6 +52,9 @@ pub struct Node {
     pub shards: Shards,
     /// Memory that each shard registers with the kernel for direct I/O.
     pub io_memory_bytes: ByteSize,
+    /// How long a shard that was busy looks for more work before it lets its core sleep.
+    #[serde(with = "units::duration")]
+    pub spin: Duration,
 }
 
 impl Default for Node {
@@ -60,6 +65,7 @@ impl Default for Node {
             data_dir: PathBuf::from("data"),
             shards: Shards::Count(1),
             io_memory_bytes: ByteSize::mib(32),
+            spin: Duration::ZERO,
         }
     }
 }
@@ -314,6 +320,39 @@ impl Default for Rpc {
             out_buffer_bytes_max: ByteSize::mib(16),
             connections_max: 10_000,
             handshake_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// `[watch]`: how clients are told of changes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Watch {
+    /// The shortest time between two dispatches of a group.
+    #[serde(with = "units::duration")]
+    pub dispatch_interval: Duration,
+    /// Clients that are sent to before other requests get their turn.
+    pub batch_max: u32,
+    /// A notification gets no further event once its keys and values have this many bytes.
+    pub notify_bytes_max: ByteSize,
+    /// A group sends nothing while its unanswered notifications have this many bytes.
+    pub in_flight_bytes_max: ByteSize,
+    /// Keys that one client may watch in a group.
+    pub keys_max: u32,
+    /// A client that says nothing about its watches for this long loses them.
+    #[serde(with = "units::duration")]
+    pub keep_alive_timeout: Duration,
+}
+
+impl Default for Watch {
+    fn default() -> Watch {
+        Watch {
+            dispatch_interval: Duration::from_millis(5),
+            batch_max: 100,
+            notify_bytes_max: ByteSize::kib(80),
+            in_flight_bytes_max: ByteSize::mib(64),
+            keys_max: 100_000,
+            keep_alive_timeout: Duration::from_secs(120),
         }
     }
 }

@@ -33,6 +33,11 @@ fn run_seeds(seeds: std::ops::Range<u64>, faults: fn(u64) -> Faults) {
 }
 
 #[test]
+fn one_and_two_nodes_keep_every_promise() {
+    run_seeds(60_000..60_060, |seed| Faults { snapshots: true, ..Faults::new(1 + seed % 2) });
+}
+
+#[test]
 fn three_nodes_keep_every_promise() {
     run_seeds(0..150, |_| Faults::new(3));
 }

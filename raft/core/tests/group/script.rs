@@ -477,6 +477,7 @@ scripts! {
     a_change_waits_for_an_own_entry
     a_cut_off_membership_is_undone
     a_leader_outside_the_members_steps_down
+    a_node_left_out_stands_until_it_is_settled
     a_removed_node_does_not_disrupt
     a_snapshot_is_installed
     a_replaced_disk_is_noticed_and_does_not_vote

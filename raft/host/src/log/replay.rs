@@ -30,7 +30,7 @@ pub(crate) struct Replayed {
 pub(crate) type OnFrame<'a> = &'a mut dyn FnMut(&Recovery, &FrameHeader, &[u8]);
 
 /// Reads all segments in order and gives every intact frame to `on_frame`. Changes nothing on disk
-/// but the names of segments that were never finished.
+/// but the names of segments that were never finished. What it has read is durable.
 pub(crate) async fn replay(
     shard: &Shard,
     plan: &SegmentPlan,
@@ -57,6 +57,13 @@ pub(crate) async fn replay(
         segments.pop_front_if(|segment| segment.header.number < recovered.end.0)
     {
         close(plan, segment).await?;
+    }
+    if let Some(last) = segments.front() {
+        // The write of the last frame may have been under way when the process before was killed:
+        // seen here, and yet not safe from a power failure. Those before it had ended.
+        let synced = last.file.sync_data().await;
+        let path = format!("{}/{}", plan.dir, segment_name(last.header.number));
+        synced.map_err(during("sync", &path))?;
     }
     let first = numbers.first().copied().unwrap_or(1);
     let next = numbers.last().copied().unwrap_or(0) + 1;

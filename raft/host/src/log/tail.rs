@@ -103,11 +103,13 @@ impl LogTail {
     }
 
     /// Copies the records of verified `bytes` whose indexes lie in `first ..= last` as they came.
+    /// Returns the time of the newest one.
     ///
     /// # Panics
     /// When they are not there: consensus accepts only what was checked.
-    pub(crate) fn append_received(&mut self, bytes: &[u8], first: Index, last: Index) {
+    pub(crate) fn append_received(&mut self, bytes: &[u8], first: Index, last: Index) -> u64 {
         let mut rest = bytes;
+        let mut time_ms = 0;
         while self.last.index < last
             && let Ok(record) = Record::read_verified(rest)
             && let Some((taken, behind)) = rest.split_at_checked(record.size())
@@ -117,9 +119,11 @@ impl LogTail {
                 let batch = self.batch_for(taken.len(), record.head.index);
                 batch.append_verified(&record.head, record.checksum, taken);
                 self.note_appended(&record.head, taken.len());
+                time_ms = record.head.time_ms.max(time_ms);
             }
         }
         assert_eq!(self.last.index, last, "accepted entries come with their message");
+        time_ms
     }
 
     /// Voids the entries from `first` on; none of them was applied.

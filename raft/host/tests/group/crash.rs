@@ -79,3 +79,26 @@ fn without_power_at_any_event_nothing_acknowledged_is_lost() {
     dies_everywhere(CrashKind::PowerLoss, 12, 1);
     dies_everywhere(CrashKind::PowerLoss, 13, 1);
 }
+
+/// What a restart reads after a kill may not be durable yet, and is before anything builds on it.
+#[test]
+fn what_a_kill_left_undone_is_durable_after_the_next_start() {
+    for seed in 21..24 {
+        for death in (1..).step_by(7) {
+            let world = World::new(WorldOptions::new(seed));
+            let ledger = Ledger::default();
+            let run = start(&world, &ledger, 25);
+            let dies = |world: &World| world.events() >= death || run.has_ended();
+            world.run_until(dies, LONG).unwrap();
+            if run.has_ended() {
+                break;
+            }
+            world.crash(NODE, CrashKind::Kill);
+            let run = start(&world, &ledger, 5);
+            finish(&world, &run);
+            world.crash(NODE, CrashKind::PowerLoss);
+            let run = start(&world, &ledger, 1);
+            finish(&world, &run);
+        }
+    }
+}

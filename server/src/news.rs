@@ -1,0 +1,17 @@
+//! What a state machine tells the fibers of its group: that there is something to look at. They
+//! look for themselves, between applies.
+
+use runtime::Signal;
+
+use crate::expiry::ExpiryDesk;
+
+/// One signal for each fiber; setting it again before the fiber has looked costs nothing.
+#[derive(Default)]
+pub struct News {
+    /// For [`expire`](crate::expiry::expire).
+    pub expiry: ExpiryDesk,
+    /// Locks were granted to waiters.
+    pub locks: Signal,
+    /// Watched keys have changed, or a client has said something about its watches.
+    pub watches: Signal,
+}
