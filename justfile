@@ -33,6 +33,14 @@ deny:
 dev:
     cargo run --release -- dev
 
+# One simulated run, told step by step; the same seed gives the same run.
+sim SEED:
+    cargo run --release --package sim -- replay {{SEED}}
+
+# Simulated runs for some minutes, until one breaks a rule.
+soak MINUTES="60":
+    cargo run --release --package sim -- run --minutes {{MINUTES}} --from $(date +%s)
+
 # Rewrite the expected parts of golden scripts; then read the difference like code.
 golden:
     GOLDEN=1 cargo test --workspace

@@ -7,11 +7,16 @@ use raft_host::log::segment::Identity as LogIdentity;
 use crate::config::{Config, Group, Reads};
 use crate::identity::Identity;
 
+/// A quarter of the election timeout: enough for two clocks of which one runs 10 % too fast and the
+/// other one 10 % too slow (1 − 0.9 / 1.1 = 0.182).
+const LEASE_MARGIN_DIVISOR: u32 = 4;
+
 /// The options of one group on this node.
 pub fn group_options(config: &Config, group: &Group, node: &Identity, seed: u64) -> GroupOptions {
     let mut raft = RaftOptions::new(NodeId(config.node.id), seed);
     raft.election_timeout = config.raft.election_timeout;
     raft.heartbeat_interval = config.raft.heartbeat_interval;
+    raft.lease_margin = config.raft.election_timeout / LEASE_MARGIN_DIVISOR;
     raft.read_mode = match config.raft.reads {
         Reads::Lease => ReadMode::Lease,
         Reads::ReadIndex => ReadMode::ReadIndex,
@@ -40,4 +45,25 @@ pub fn group_options(config: &Config, group: &Group, node: &Identity, seed: u64)
 /// The directory of a group below the node's data directory.
 pub fn directory(group: i32) -> String {
     format!("group-{group}")
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn lease_is_shorter_than_the_election_timeout_whatever_that_is() {
+        let identity = Identity { cluster: "orders".into(), node: 1, incarnation: 1 };
+        for millis in [1, 10, 100, 1_000, 60_000] {
+            let mut config = Config::default();
+            config.raft.election_timeout = Duration::from_millis(millis);
+            let group = config.groups.first().cloned().expect("the default has a group");
+            let raft = group_options(&config, &group, &identity, 1).raft;
+            // The leader's clock is slow, the voter's is fast.
+            let lease = (raft.election_timeout - raft.lease_margin).as_secs_f64() / 0.9;
+            assert!(lease < raft.election_timeout.as_secs_f64() / 1.1, "{millis} ms");
+        }
+    }
 }

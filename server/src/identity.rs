@@ -85,7 +85,7 @@ pub async fn open_or_create(
     Ok(identity)
 }
 
-async fn holds_data(shard: &Shard) -> io::Result<bool> {
+pub(crate) async fn holds_data(shard: &Shard) -> io::Result<bool> {
     Ok(shard.storage().list("").await?.iter().any(|name| name.starts_with("group-")))
 }
 

@@ -11,11 +11,14 @@ pub mod cli;
 pub mod config;
 
 pub mod node;
+pub mod ports;
 pub mod shard;
 
+pub mod admin;
 pub mod group_options;
 pub mod identity;
 pub mod mail;
+pub mod peers;
 
 pub mod caller;
 pub mod machine;
@@ -26,9 +29,12 @@ pub mod requests;
 pub mod status;
 pub mod watch_requests;
 
+pub mod handover;
 pub mod hosted;
 pub mod news;
 
 pub mod expiry;
 pub mod locks;
 pub mod watches;
+
+pub mod witness;

@@ -1,10 +1,12 @@
 //! The tree of keys as the state machine of a raft group.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use kv_api::encode_response_body;
 use kv_machine::{LockGranted, Machine, MachineOptions, Outcome, Stamp};
 use moment::Moment;
+use raft_core::GroupId;
 use raft_host::{Entry, Refusal, StateMachine};
 use runtime::Clock;
 use wire::{BizCode, Command, RespCode, ResponseHead, encode_response};
@@ -13,6 +15,7 @@ use crate::caller::{Caller, Origin};
 use crate::news::News;
 use crate::refusal::refuse;
 use crate::replies::Replies;
+use crate::witness::Witness;
 
 /// Applies entries to the tree and answers those who wait for them.
 pub struct KvStateMachine {
@@ -24,6 +27,7 @@ pub struct KvStateMachine {
     /// Read once a batch: answers of one batch leave together.
     batch_started: Option<Moment>,
     last_apply: Moment,
+    witness: Option<(GroupId, Arc<dyn Witness>)>,
 }
 
 impl KvStateMachine {
@@ -31,7 +35,15 @@ impl KvStateMachine {
     pub fn new(hash_seed: u64, replies: Rc<Replies>, clock: Clock) -> KvStateMachine {
         let tree = Machine::new(MachineOptions { hash_seed });
         let last_apply = clock.now();
-        KvStateMachine { tree, replies, clock, news: None, batch_started: None, last_apply }
+        KvStateMachine {
+            tree,
+            replies,
+            clock,
+            news: None,
+            batch_started: None,
+            last_apply,
+            witness: None,
+        }
     }
 
     /// From now on there are fibers to be told of news.
@@ -42,6 +54,11 @@ impl KvStateMachine {
     /// Takes the locks that were granted since the last call.
     pub fn take_granted(&mut self) -> impl Iterator<Item = LockGranted> {
         self.tree.take_granted()
+    }
+
+    /// The same machine with somebody who is told of each entry.
+    pub fn with_witness(self, group: GroupId, witness: Arc<dyn Witness>) -> KvStateMachine {
+        KvStateMachine { witness: Some((group, witness)), ..self }
     }
 
     /// When the last batch was applied.
@@ -70,6 +87,9 @@ impl StateMachine for KvStateMachine {
     type Caller = Origin;
 
     fn apply(&mut self, entry: Entry<'_>, origin: Option<Origin>) {
+        if let Some((group, witness)) = &self.witness {
+            witness.applies(*group, &entry);
+        }
         let index = entry.index.0;
         let stamp = Stamp { index, time_ms: entry.time_ms };
         let outcome = self.tree.apply(stamp, entry.payload);

@@ -12,6 +12,7 @@ use crate::caller::Caller;
 use crate::identity::Identity;
 use crate::locks::LockPush;
 use crate::node::NodeError;
+use crate::peers::{Lives, PeerMail, Wish};
 use crate::watches::ClientId;
 use crate::watches::dispatcher::{ForeignAnswer, ForeignNotification};
 
@@ -19,6 +20,12 @@ use crate::watches::dispatcher::{ForeignAnswer, ForeignNotification};
 pub enum Mail {
     /// The data directory's identity, from the shard that opened it.
     Identity(Arc<Identity>),
+    /// Which life each node is in, from the shard that has written it down.
+    Lives(Arc<Lives>),
+    /// Something to be written down; to the first shard.
+    Wish(Wish),
+    /// A message of another node for a group of this shard.
+    Peer(PeerMail),
     /// All groups of this shard have been ready once.
     GroupsReady(ShardId),
     /// The groups of this shard have stopped; all answers that it owed are on their way.
@@ -109,13 +116,15 @@ impl Outbox {
     }
 }
 
-/// Sends the same news to every shard, the own one included.
+/// Sends the same news to every shard, the own one included, also when some of them have ended.
 pub async fn tell_all(
     senders: &[MailSender<Mail>],
     mail: impl Fn() -> Mail,
 ) -> Result<(), NodeError> {
+    let mut result = Ok(());
     for sender in senders {
-        sender.send_all(&mut vec![mail()]).await.map_err(|_| NodeError::ShardGone)?;
+        let sent = sender.send_all(&mut vec![mail()]).await;
+        result = result.and(sent.map_err(|_| NodeError::ShardGone));
     }
-    Ok(())
+    result
 }

@@ -3,9 +3,11 @@
 use core::fmt;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use raft_core::GroupId;
 use raft_host::GroupError;
@@ -14,13 +16,21 @@ use runtime::{
     boot, lock_data_dir, mailbox, probe,
 };
 
+use wire::PortKind;
+
 use crate::config::{Config, Group, Shards};
 use crate::identity::{Identity, IdentityError};
 use crate::mail::Mail;
+use crate::peers::{Addresses, LivesError};
 use crate::shard;
+use crate::witness::Witness;
 
 /// Messages that may wait for one shard to take them.
 const MAILBOX_CAPACITY: usize = 4096;
+/// How often names are looked up.
+const LOOK_UP_INTERVAL: Duration = Duration::from_secs(2);
+/// What a node's message may have beside the largest entry: other entries, and what describes them.
+const NODE_PACKET_HEAD_BYTES: usize = 2 << 20;
 
 /// Runs a node on this machine until `stop` says so. `on_ready` is called once, when it serves.
 pub fn serve(
@@ -42,7 +52,30 @@ pub fn serve(
     boot_plan.io_memory = config.node.io_memory_bytes.as_usize();
     boot_plan.spin = config.node.spin;
     let plan = Arc::new(NodePlan::new(config, on_ready));
+    if !plan.addresses.names().is_empty() {
+        let (plan, stop) = (plan.clone(), stop.clone());
+        // Not joined: a lookup may take long, and the process does not wait for it.
+        thread::spawn(move || look_up_names(&plan.addresses, &stop));
+    }
     boot(boot_plan, stop, move |shard| shard::run(shard, plan.clone()))
+}
+
+/// Looks the names of the other nodes up, again and again: a node may come back somewhere else.
+fn look_up_names(addresses: &Addresses, stop: &StopHandle) {
+    while !stop.is_stopped() {
+        for (node, endpoint) in addresses.names() {
+            let Ok(found) = (endpoint.host.as_str(), endpoint.port).to_socket_addrs() else {
+                continue;
+            };
+            let found: Vec<SocketAddr> = found.collect();
+            // A name such as `localhost` may have both kinds; nodes listen on IPv4 unless told
+            // otherwise.
+            if let Some(address) = found.iter().find(|found| found.is_ipv4()).or(found.first()) {
+                addresses.found(*node, *address);
+            }
+        }
+        thread::sleep(LOOK_UP_INTERVAL);
+    }
 }
 
 /// What all shards of a node know when they start.
@@ -51,8 +84,12 @@ pub struct NodePlan {
     pub config: Config,
     /// The way to each shard.
     pub senders: Vec<MailSender<Mail>>,
+    /// Where the other nodes are.
+    pub addresses: Addresses,
     /// Called when all shards serve.
     pub on_ready: Box<dyn Fn(Ready) + Send + Sync>,
+    /// Who looks on, if anybody does.
+    pub witness: Option<Arc<dyn Witness>>,
     receivers: Mutex<BTreeMap<ShardId, MailReceiver<Mail>>>,
 }
 
@@ -76,7 +113,14 @@ impl NodePlan {
             receivers.insert(ShardId(id as u16), receiver);
         }
         let receivers = Mutex::new(receivers);
-        NodePlan { config, senders, on_ready: Box::new(on_ready), receivers }
+        let addresses = Addresses::of(&config);
+        let on_ready = Box::new(on_ready);
+        NodePlan { config, senders, addresses, on_ready, witness: None, receivers }
+    }
+
+    /// The same plan with somebody who looks on.
+    pub fn with_witness(self, witness: Arc<dyn Witness>) -> NodePlan {
+        NodePlan { witness: Some(witness), ..self }
     }
 
     /// The number of shards.
@@ -99,10 +143,11 @@ impl NodePlan {
     }
 
     /// The limits of the connections of one shard and port.
-    pub(crate) fn connection_limits(&self) -> rpc::Limits {
+    pub(crate) fn connection_limits(&self, port: PortKind) -> rpc::Limits {
         let rpc = &self.config.rpc;
+        let head = if port == PortKind::Replicate { NODE_PACKET_HEAD_BYTES } else { 0 };
         rpc::Limits {
-            packet_bytes_max: rpc.packet_bytes_max.as_usize(),
+            packet_bytes_max: rpc.packet_bytes_max.as_usize() + head,
             out_buffer_bytes: rpc.out_buffer_bytes_max.as_usize(),
             connections_max: rpc.connections_max as usize,
             handshake_timeout: rpc.handshake_timeout,
@@ -117,6 +162,15 @@ impl NodePlan {
             IdentityError::Io(error) => NodeError::DataDir { data_dir, error },
             IdentityError::Damaged => NodeError::IdentityDamaged { data_dir },
             IdentityError::Foreign { found } => NodeError::Foreign { data_dir, found },
+        }
+    }
+
+    /// Says why the file `lives` cannot be used.
+    pub(crate) fn lives_error(&self, error: LivesError) -> NodeError {
+        let data_dir = self.config.node.data_dir.clone();
+        match error {
+            LivesError::Io(error) => NodeError::DataDir { data_dir, error },
+            LivesError::Damaged => NodeError::LivesDamaged { data_dir },
         }
     }
 }
@@ -136,6 +190,13 @@ pub enum NodeError {
         /// The directory.
         data_dir: PathBuf,
     },
+    /// The file that knows the lives of all nodes is damaged or missing, and there is data beside it.
+    LivesDamaged {
+        /// The directory.
+        data_dir: PathBuf,
+    },
+    /// What was learnt about another node cannot be written down.
+    Lives(io::Error),
     /// The data directory belongs to another node.
     Foreign {
         /// The directory.
@@ -169,10 +230,15 @@ impl NodeError {
     /// Whether stored data is damaged, or belongs to something else.
     pub fn is_integrity(&self) -> bool {
         match self {
-            NodeError::IdentityDamaged { .. } | NodeError::Foreign { .. } => true,
-            NodeError::Group { error, .. } => matches!(error, GroupError::Damaged { .. }),
+            NodeError::IdentityDamaged { .. }
+            | NodeError::LivesDamaged { .. }
+            | NodeError::Foreign { .. } => true,
+            NodeError::Group { error, .. } => {
+                matches!(error, GroupError::Damaged { .. } | GroupError::Restore(_))
+            }
             NodeError::DataDir { .. }
             | NodeError::Probe(_)
+            | NodeError::Lives(_)
             | NodeError::Listen { .. }
             | NodeError::Boot(_)
             | NodeError::ShardGone => false,
@@ -191,7 +257,15 @@ impl fmt::Display for NodeError {
         match self {
             NodeError::DataDir { data_dir, error } => {
                 let data_dir = data_dir.display();
-                write!(formatter, "the data directory {data_dir} cannot be used: {error}")
+                let mend = match error.kind() {
+                    io::ErrorKind::WouldBlock => "end that process",
+                    _ => "let the user that runs the node write there",
+                };
+                write!(
+                    formatter,
+                    "the data directory {data_dir} cannot be used: {error}; {mend}, or choose \
+                     another node.data_dir"
+                )
             }
             NodeError::IdentityDamaged { data_dir } => write!(
                 formatter,
@@ -200,6 +274,14 @@ impl fmt::Display for NodeError {
                  empty one",
                 data_dir.display()
             ),
+            NodeError::LivesDamaged { data_dir } => write!(
+                formatter,
+                "the file `lives` in {} is damaged or missing, and there is data beside it, so that \
+                 nobody knows whether this node may vote; move the directory away to come back \
+                 with an empty one",
+                data_dir.display()
+            ),
+            NodeError::Lives(error) => write!(formatter, "cannot write the file `lives`: {error}"),
             NodeError::Foreign { data_dir, found } => write!(
                 formatter,
                 "the data directory {} belongs to node {} of cluster {:?}; correct node.id and \
@@ -215,12 +297,39 @@ impl fmt::Display for NodeError {
                  another address in [listen]"
             ),
             NodeError::Group { group, error } => {
-                write!(formatter, "raft group {}: {error}", group.0)
+                write!(formatter, "raft group {}: {error}{}", group.0, mend_of(error))
             }
-            NodeError::Boot(error) => error.fmt(formatter),
+            NodeError::Boot(error) => {
+                let mend = match error {
+                    BootError::ShardCount(_) | BootError::Cpu(_) | BootError::TooFewCpus { .. } => {
+                        "; correct node.shards, or let the process use more cpus"
+                    }
+                    BootError::DataDir(..)
+                    | BootError::Executor(..)
+                    | BootError::Panicked { .. } => "",
+                };
+                write!(formatter, "{error}{mend}")
+            }
             NodeError::ShardGone => formatter.write_str("another shard ended first"),
         }
     }
 }
 
 impl std::error::Error for NodeError {}
+
+/// What to do about a group that failed.
+fn mend_of(error: &GroupError) -> &'static str {
+    match error {
+        GroupError::Damaged { .. } | GroupError::Restore(_) => {
+            "; nothing was changed: restore the data directory from a backup, or move it away to \
+             start with an empty one"
+        }
+        GroupError::Io { kind: io::ErrorKind::StorageFull, .. } => {
+            "; make room on the disk and start the node again"
+        }
+        GroupError::Io { .. } => {
+            "; see to the disk and start the node again: nothing acknowledged is lost by the stop"
+        }
+        GroupError::Options(_) | GroupError::Stopped => "",
+    }
+}

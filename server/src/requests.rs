@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use kv_api::{KvRequest, OperationKind, Owner, Payload, WatchRequest, validate};
 use moment::Moment;
@@ -14,10 +15,12 @@ use wire::{
     Command, Packet, PortKind, ProcessId, RespCode, ResponseHead, decode_fixed32, encode_response,
 };
 
+use crate::admin;
 use crate::caller::{Caller, Origin};
 use crate::hosted::Hosted;
 use crate::machine::KvStateMachine;
 use crate::mail::{ForeignRequest, Mail, Outbox};
+use crate::node::NodePlan;
 use crate::reads::encode_read;
 use crate::refusal::refuse;
 use crate::replies::Replies;
@@ -37,6 +40,7 @@ pub enum Place {
 /// What one shard does with requests.
 pub struct Requests {
     pub(crate) shard: Shard,
+    pub(crate) plan: Arc<NodePlan>,
     pub(crate) groups: RefCell<BTreeMap<GroupId, Place>>,
     pub(crate) outboxes: Rc<[Outbox]>,
     pub(crate) replies: Rc<Replies>,
@@ -71,6 +75,7 @@ fn decode(command: Command, body: &[u8]) -> Option<Request<'_>> {
         }
         Command::DTKV_SYNC_WATCH => WatchRequest::decode(body).ok().map(Request::Watch),
         _ if is_kv(command) => KvRequest::decode(body).ok().map(Request::Kv),
+        _ if admin::is_of_group(command) => admin::group_of(command, body).map(Request::OfGroup),
         _ => Some(Request::OfGroup(GroupId(0))),
     }
 }
@@ -88,13 +93,14 @@ impl Requests {
     /// Requests of one shard, with the places of all the node's groups.
     pub fn new(
         shard: Shard,
+        plan: Arc<NodePlan>,
         groups: BTreeMap<GroupId, Place>,
         outboxes: Rc<[Outbox]>,
         replies: Rc<Replies>,
         links: Rc<WatchLinks>,
     ) -> Requests {
         let groups = RefCell::new(groups);
-        Requests { shard, groups, outboxes, replies, links, node_ready: Cell::new(false) }
+        Requests { shard, plan, groups, outboxes, replies, links, node_ready: Cell::new(false) }
     }
 
     /// From now on clients are served.
@@ -183,6 +189,10 @@ impl Requests {
             }
             Request::Kv(request) => self.write(caller, process, group, request, body, now),
             Request::Watch(request) => self.sync_watch(caller, hosted, request, now),
+            Request::OfGroup(_) if admin::is_of_group(caller.command) => {
+                let (shard, config, replies) = (&self.shard, &self.plan.config, &self.replies);
+                admin::Desk { shard, config, replies, group }.answer(caller, body, now);
+            }
             Request::OfGroup(id) => self.report(caller, *id, hosted, now),
         }
     }

@@ -7,21 +7,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft_core::GroupId;
+use raft_core::{GroupId, NodeId};
 use raft_host::Group;
-use rpc::{Connections, Port};
+use rpc::Connections;
 use runtime::{
     Either, FiberGroup, ListenOptions, Listener, MailReceiver, Shard, ShardId, Signal, race,
 };
 use wire::PortKind;
 
 use crate::group_options::group_options;
+use crate::handover::hand_over;
 use crate::hosted::{Hosted, Surroundings};
-use crate::identity::{self, Identity};
+use crate::identity;
 use crate::locks;
 use crate::machine::KvStateMachine;
 use crate::mail::{Mail, Outbox, tell_all};
 use crate::node::{NodeError, NodePlan, Ready};
+use crate::peers::{Acquaintance, GroupOutbox, Keeper, Links, LivesFile, NodeHandler};
+use crate::ports::Ports;
 use crate::replies::Replies;
 use crate::requests::{Place, RequestHandler, Requests};
 use crate::watches::WatchLinks;
@@ -37,6 +40,8 @@ pub async fn run(shard: Shard, plan: Arc<NodePlan>) -> Result<(), NodeError> {
     let core = Rc::new(Core::new(shard.clone(), plan));
     core.start_mail();
     let served = race(shard.stopping(), core.serve()).await;
+    // After a failure here the other shards have to stop as well, or the wait for them is in vain.
+    shard.stop_node();
     let stopped = core.stop().await;
     match served {
         Either::Left(()) => stopped,
@@ -60,14 +65,19 @@ struct Core {
     outboxes: Rc<[Outbox]>,
     replies: Rc<Replies>,
     requests: Rc<Requests>,
-    ports: [Port<RequestHandler>; 2],
+    acquaintance: Rc<Acquaintance>,
+    links: Rc<Links>,
+    /// What keeps the links up; stops after the groups.
+    link_fibers: FiberGroup,
+    nodes: Rc<NodeHandler>,
+    keeper: Rc<Keeper>,
+    ports: Ports,
     heard: Heard,
 }
 
 /// What the mail has told so far, and a signal that there is more.
 #[derive(Default)]
 struct Heard {
-    identity: RefCell<Option<Arc<Identity>>>,
     ready: RefCell<BTreeSet<ShardId>>,
     stopped: RefCell<BTreeSet<ShardId>>,
     news: Signal,
@@ -84,30 +94,35 @@ impl Core {
         let places = places(&plan, shard.id());
         let links = Rc::new(WatchLinks::new(connections.clone()));
         let (boxes, answers) = (outboxes.clone(), replies.clone());
-        let requests = Rc::new(Requests::new(shard.clone(), places, boxes, answers, links));
+        let (own, known) = (shard.clone(), plan.clone());
+        let requests = Rc::new(Requests::new(own, known, places, boxes, answers, links));
         let network = FiberGroup::new(&shard, "network");
-        let handler = Rc::new(RequestHandler(requests.clone()));
-        let port = |kind| {
-            let limits = plan.connection_limits();
-            Port::new(
-                shard.clone(),
-                kind,
-                limits,
-                connections.clone(),
-                handler.clone(),
-                network.clone(),
-            )
-        };
-        let ports = [port(PortKind::Service), port(PortKind::Replicate)];
-        let mail = FiberGroup::new(&shard, "mail");
-        let heard = Heard::default();
-        Core { shard, plan, network, mail, connections, outboxes, replies, requests, ports, heard }
-    }
-
-    fn port(&self, kind: PortKind) -> &Port<RequestHandler> {
-        match kind {
-            PortKind::Service => &self.ports[0],
-            PortKind::Replicate => &self.ports[1],
+        let acquaintance = Rc::new(Acquaintance::new(outboxes.clone()));
+        let nodes = Rc::new(NodeHandler::new(
+            RequestHandler(requests.clone()),
+            plan.clone(),
+            acquaintance.clone(),
+            connections.clone(),
+            network.clone(),
+        ));
+        let handlers = (Rc::new(RequestHandler(requests.clone())), nodes.clone());
+        let (own, known) = (shard.clone(), acquaintance.clone());
+        Core {
+            ports: Ports::new(&shard, &plan, &connections, handlers, &network),
+            links: Rc::new(Links::new(own, plan.clone(), known, requests.clone())),
+            link_fibers: FiberGroup::new(&shard, "links"),
+            mail: FiberGroup::new(&shard, "mail"),
+            keeper: Rc::default(),
+            heard: Heard::default(),
+            shard,
+            plan,
+            network,
+            connections,
+            outboxes,
+            replies,
+            requests,
+            acquaintance,
+            nodes,
         }
     }
 
@@ -147,13 +162,21 @@ impl Core {
             Mail::WatcherGone(client, group) => self.requests.watcher_gone(client, group),
             Mail::LockPush(push) => locks::push_to(&self.connections, &push),
             Mail::Stream(port, stream) => match stream.attach(&self.shard) {
-                Ok(stream) => self.port(port).adopt(stream),
+                Ok(stream) => self.ports.adopt(port, stream),
                 Err(error) => tracing::warn!(%error, "a connection could not be handed over"),
             },
             Mail::Identity(identity) => {
-                *self.heard.identity.borrow_mut() = Some(identity);
+                self.acquaintance.introduce(identity);
                 self.heard.news.set();
             }
+            Mail::Lives(lives) => {
+                for node in self.acquaintance.update(lives) {
+                    let groups = self.requests.groups_here();
+                    groups.iter().for_each(|group| group.peer_restarted(NodeId(node)));
+                }
+            }
+            Mail::Wish(wish) => self.keeper.take(wish),
+            Mail::Peer(mail) => self.nodes.foreign(&mail),
             Mail::GroupsReady(shard) => {
                 self.heard.ready.borrow_mut().insert(shard);
                 self.heard.news.set();
@@ -167,15 +190,33 @@ impl Core {
 
     /// Starts everything in its order and serves; returns only when something fails.
     async fn serve(self: &Rc<Self>) -> Result<Never, NodeError> {
-        let mut addresses = None;
-        if self.shard.id() == FIRST {
-            let config = &self.plan.config.node;
-            let identity = identity::open_or_create(&self.shard, &config.cluster, config.id).await;
-            let identity = Arc::new(identity.map_err(|error| self.plan.identity_error(error))?);
-            tell_all(&self.plan.senders, || Mail::Identity(identity.clone())).await?;
-            addresses = Some(self.listen().await?);
+        if self.shard.id() != FIRST {
+            return self.serve_groups(None).await;
         }
+        let config = &self.plan.config.node;
+        let identity = identity::open_or_create(&self.shard, &config.cluster, config.id).await;
+        let identity = Arc::new(identity.map_err(|error| self.plan.identity_error(error))?);
+        let lives = LivesFile::open_or_create(&self.shard, &identity).await;
+        let (file, lives) = lives.map_err(|error| self.plan.lives_error(error))?;
+        let known = Arc::new(lives.clone());
+        tell_all(&self.plan.senders, || Mail::Lives(known.clone())).await?;
+        tell_all(&self.plan.senders, || Mail::Identity(identity.clone())).await?;
+        let addresses = self.listen().await?;
+        let kept = self.keeper.run(file, lives, &self.plan.senders);
+        match race(self.serve_groups(Some(addresses)), kept).await {
+            Either::Left(ended) => ended,
+            Either::Right(error) => Err(NodeError::Lives(error)),
+        }
+    }
+
+    async fn serve_groups(
+        self: &Rc<Self>,
+        addresses: Option<(SocketAddr, SocketAddr)>,
+    ) -> Result<Never, NodeError> {
         let groups = self.open_groups().await?;
+        if !groups.is_empty() {
+            self.links.start(&self.link_fibers);
+        }
         for (id, group) in &groups {
             let serving = group.serving().await;
             serving.map_err(|error| NodeError::Group { group: *id, error })?;
@@ -221,23 +262,25 @@ impl Core {
                 let to = ShardId(next);
                 next = (next + 1) % core.plan.shards() as u16;
                 if to == core.shard.id() {
-                    core.port(kind).adopt(stream);
+                    core.ports.adopt(kind, stream);
                 } else {
                     let outbox = &core.outboxes[usize::from(to.0)];
                     outbox.push(Mail::Stream(kind, stream.detach()));
                     outbox.flush();
                 }
             };
-            core.port(kind).accept(listener, place).await;
+            core.ports.accept(kind, listener, place).await;
         };
         drop(self.network.spawn("accept", accept));
     }
 
     /// Recovers the groups of this shard, one after the other: each uses the whole disk.
     async fn open_groups(&self) -> Result<Vec<(GroupId, Group<KvStateMachine>)>, NodeError> {
-        self.until(|heard| heard.identity.borrow().is_some()).await;
-        let Some(identity) = self.heard.identity.borrow().clone() else {
-            unreachable!("the wait above ends with the identity");
+        let identity = loop {
+            match self.acquaintance.own() {
+                Some(identity) => break identity,
+                None => self.heard.news.wait().await,
+            }
         };
         let mut opened = Vec::new();
         for config in &self.plan.config.groups {
@@ -246,11 +289,18 @@ impl Core {
             }
             let id = GroupId(config.id);
             let seed = self.shard.random().next_u64();
-            let machine =
+            let mut machine =
                 KvStateMachine::new(seed, self.replies.clone(), self.shard.clock().clone());
+            if let Some(witness) = &self.plan.witness {
+                machine = machine.with_witness(id, witness.clone());
+            }
             let options = group_options(&self.plan.config, config, &identity, seed);
             let group = Group::open(&self.shard, options, machine).await;
             let group = group.map_err(|error| NodeError::Group { group: id, error })?;
+            if let Some(witness) = &self.plan.witness {
+                witness.opened(&group);
+            }
+            group.connect(Rc::new(GroupOutbox::new(self.links.clone(), id)));
             self.requests.add_group(id, Hosted::start(group.clone(), &self.surroundings()));
             opened.push((id, group));
         }
@@ -270,6 +320,7 @@ impl Core {
     /// Stops in the order in which nothing acknowledged, and no answer, is lost: no new requests, the
     /// groups with what they have taken, then the answers, then the mail that carried them.
     async fn stop(&self) -> Result<(), NodeError> {
+        hand_over(&self.shard, self.requests.groups_here()).await;
         let mut result = Ok(());
         for group in self.requests.groups_here() {
             let id = group.id();
@@ -283,6 +334,8 @@ impl Core {
         if self.shard.clock().timeout(OTHERS_STOP_TIMEOUT, all_stopped).await.is_none() {
             tracing::warn!("other shards did not stop in time; their answers are lost");
         }
+        self.link_fibers.stop();
+        self.link_fibers.join().await;
         self.network.stop();
         self.connections.close_all(PortKind::Service);
         self.connections.close_all(PortKind::Replicate);

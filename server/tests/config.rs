@@ -217,6 +217,8 @@ fn one_setting_out_of_range_is_one_problem() {
         let message = refused(text);
         assert!(message.contains(cause), "{text}: {message}");
     }
+    let long = format!("[node]\ncluster = \"{}\"\n", "n".repeat(256));
+    assert!(refused(&long).contains("[node] cluster has 256 bytes; a name has at most 255"));
     let same = "[listen]\nservice = \"127.0.0.1:1\"\nreplicate = \"127.0.0.1:1\"\n";
     assert!(refused(same).contains("[listen] replicate is the same as service"));
 }

@@ -1,2 +1,7 @@
-//! To be written.
-fn main() {}
+//! The simulator's command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sim::cli::main()
+}

@@ -77,10 +77,9 @@ fn main() -> Result<(), SpeedError> {
     let plan = BootPlan::new(ShardPlacement::Count(1), directory);
     boot(plan, StopHandle::new(), move |shard| async move {
         bare_writes(&shard).await?;
-        proposals(&shard, 1, 300, Duration::from_secs(seconds)).await?;
-        proposals(&shard, 64, 300, Duration::from_secs(seconds)).await?;
-        proposals(&shard, 2000, 300, Duration::from_secs(seconds)).await?;
-        proposals(&shard, 20000, 300, Duration::from_secs(seconds)).await?;
+        for depth in [1, 64, 2000, 20_000] {
+            proposals(&shard, depth, 300, Duration::from_secs(seconds)).await?;
+        }
         restart(&shard).await
     })
 }

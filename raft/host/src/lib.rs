@@ -23,6 +23,7 @@ mod entry_clock;
 mod error;
 mod execute;
 mod group;
+mod members;
 mod open;
 mod options;
 mod persist;

@@ -82,17 +82,13 @@ pub(super) enum Verb {
         /// The node's configuration; `dongting config defaults` prints one to start from.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// The end of standard input is the order to stop, a line on standard output says that the
+        /// node serves: how a parent process holds it.
+        #[arg(long, hide = true)]
+        managed: bool,
     },
-    /// Run a development node on this machine, without a configuration.
-    Dev {
-        /// Keep the data in this directory; without it, it is temporary and removed at the end.
-        #[arg(long, value_name = "DIR")]
-        keep: Option<PathBuf>,
-        /// First of three ports in a row: the next one is for nodes, the one after it for clients.
-        #[arg(long, value_name = "PORT", default_value_t = 9330,
-              value_parser = clap::value_parser!(u16).range(1..=65533))]
-        base_port: u16,
-    },
+    /// Run a development cluster on this machine, without a configuration.
+    Dev(DevArguments),
     /// Read and change keys.
     #[command(subcommand)]
     Kv(KvVerb),
@@ -107,6 +103,40 @@ pub(super) enum Verb {
     /// Load a server and report throughput and latency.
     #[command(subcommand)]
     Bench(BenchVerb),
+}
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = false)]
+pub(super) struct DevArguments {
+    /// An order to a cluster that runs: not given, one is started.
+    #[command(subcommand)]
+    pub(super) order: Option<DevOrder>,
+    /// How many nodes; each but a single one is a process of its own.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub(super) nodes: u32,
+    /// Keep the data in this directory; without it, it is temporary and removed at the end.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+    /// First of three ports in a row: the next one is for nodes, the one after it for clients. Each
+    /// further node is ten ports higher.
+    #[arg(long, global = true, value_name = "PORT", default_value_t = 9330,
+          value_parser = clap::value_parser!(u16).range(1..=65450))]
+    pub(super) base_port: u16,
+}
+
+/// What to do with a node of a running development cluster.
+#[derive(Subcommand, Clone, Copy, Debug)]
+pub(super) enum DevOrder {
+    /// Kill a node at once, as a crash would.
+    Kill {
+        /// Its id.
+        node: u32,
+    },
+    /// Start a node that does not run, on the data it had.
+    Start {
+        /// Its id.
+        node: u32,
+    },
 }
 
 #[derive(Subcommand, Debug)]

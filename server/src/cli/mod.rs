@@ -9,6 +9,7 @@ mod output;
 mod run;
 
 mod configuration;
+mod dev;
 mod node;
 
 mod bytes;

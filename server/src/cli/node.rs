@@ -17,21 +17,38 @@ use crate::node::{self, Ready};
 
 /// Runs a node until it is asked to stop.
 pub(super) fn serve(file: &Path) -> Result<(), Failure> {
-    run(configuration::load(file)?, |_| {})
+    run(configuration::load(file)?, StopHandle::new(), |_| {})
+}
+
+/// Runs a node for a parent process, which holds this one's standard input: when that ends, because
+/// the parent wants it or is gone, the node stops.
+pub(super) fn serve_managed(file: &Path) -> Result<(), Failure> {
+    let config = configuration::load(file)?;
+    let stop = StopHandle::new();
+    let asked = stop.clone();
+    // Not joined: it waits for the parent as long as the process lives.
+    thread::spawn(move || {
+        // Nothing is said there; whether it ends or fails, nobody holds this process any more.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        asked.stop();
+    });
+    // The parent may be gone already; then the node is stopping.
+    run(config, stop, |_| drop(writeln!(io::stdout(), "ready")))
 }
 
 /// Runs a development node until it is asked to stop.
 pub(super) fn dev(keep: Option<PathBuf>, base_port: u16) -> Result<(), Failure> {
     let Some(directory) = keep else {
         let temporary = TemporaryDirectory::create()?;
-        return run(Config::dev(1, base_port, temporary.path.clone()), introduce);
+        let config = Config::dev(1, base_port, temporary.path.clone());
+        return run(config, StopHandle::new(), introduce);
     };
-    run(Config::dev(1, base_port, directory), introduce)
+    run(Config::dev(1, base_port, directory), StopHandle::new(), introduce)
 }
 
-fn run(config: Config, on_ready: fn(Ready)) -> Result<(), Failure> {
+fn run(config: Config, stop: StopHandle, on_ready: fn(Ready)) -> Result<(), Failure> {
     start_trace(&config.trace);
-    let stop = stop_on_signals()?;
+    stop_on_signals(&stop)?;
     let id = config.node.id;
     info!(node = id, data_dir = %config.node.data_dir.display(), "starting");
     if !config.raft.sync_force {
@@ -64,12 +81,11 @@ fn introduce(ready: Ready) {
     );
 }
 
-/// The node's stop handle, which the signals of an orderly end use. A second signal ends at once:
+/// Has the signals of an orderly end use the node's stop handle. A second signal ends at once:
 /// nothing acknowledged is lost by that.
-fn stop_on_signals() -> Result<StopHandle, Failure> {
+fn stop_on_signals(stop: &StopHandle) -> Result<(), Failure> {
     let cannot = |error| Failure::new(Exit::Other, format!("cannot handle signals: {error}"));
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
-    let stop = StopHandle::new();
     let asked = stop.clone();
     // Not joined: it waits for signals as long as the process lives.
     thread::spawn(move || {
@@ -81,7 +97,7 @@ fn stop_on_signals() -> Result<StopHandle, Failure> {
             asked.stop();
         }
     });
-    Ok(stop)
+    Ok(())
 }
 
 /// Sends the node's log lines to standard error.

@@ -2,18 +2,19 @@
 
 use client::NodeId;
 
-use super::arguments::{Arguments, Verb};
+use super::arguments::{Arguments, DevArguments, Verb};
 use super::exit::Failure;
 use super::output::Output;
-use super::{configuration, connect, inspect, kv, load, node, status};
+use super::{configuration, connect, dev, inspect, kv, load, node, status};
 
 /// Carries out what was asked for. Results go to standard output, messages of a running node to
 /// standard error; the caller prints the failure and ends the process with its code.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut output = Output::new(arguments.client.output);
     let done = match arguments.verb {
-        Verb::Serve { config } => node::serve(&config),
-        Verb::Dev { keep, base_port } => node::dev(keep, base_port),
+        Verb::Serve { config, managed: false } => node::serve(&config),
+        Verb::Serve { config, managed: true } => node::serve_managed(&config),
+        Verb::Dev(arguments) => develop(arguments),
         Verb::Config(verb) => configuration::run(verb, &mut output),
         Verb::Kv(verb) => kv::run(verb, &mut connect::client(&arguments.client)?, &mut output),
         Verb::Status => {
@@ -26,4 +27,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     output.flush()?;
     done
+}
+
+fn develop(arguments: DevArguments) -> Result<(), Failure> {
+    let DevArguments { order, nodes, keep, base_port } = arguments;
+    match order {
+        Some(order) => dev::give_order(order, keep, base_port),
+        None if nodes > 1 => dev::run_cluster(nodes, keep, base_port),
+        None => node::dev(keep, base_port),
+    }
 }

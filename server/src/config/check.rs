@@ -7,6 +7,7 @@ use super::document::Document;
 use super::error::Problem;
 use super::sections::{Config, Group, Shards};
 use super::units::{ByteSize, Span};
+use crate::identity::CLUSTER_NAME_BYTES_MAX;
 
 /// Disk blocks are this large; so are the steps of file sizes.
 const BLOCK_BYTES: u64 = 4096;
@@ -54,6 +55,11 @@ impl Check<'_> {
         }
         if node.cluster.trim().is_empty() {
             self.refuse("node", "cluster", "is empty", "give the cluster a name");
+        }
+        if node.cluster.len() > CLUSTER_NAME_BYTES_MAX {
+            let cause = format!("has {} bytes", node.cluster.len());
+            let mend = format!("a name has at most {CLUSTER_NAME_BYTES_MAX}");
+            self.refuse("node", "cluster", cause, &mend);
         }
         if node.data_dir.as_os_str().is_empty() {
             self.refuse("node", "data_dir", "is empty", "name a directory");

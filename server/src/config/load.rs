@@ -58,6 +58,17 @@ impl Config {
         sections.complete()
     }
 
+    /// The configuration of a node of a development cluster, whose nodes are 1, 2, … `nodes`.
+    pub fn dev_cluster(node: u32, nodes: u32, base_port: u16, data_dir: PathBuf) -> Config {
+        let all = |node| Config::dev(node, base_port, data_dir.clone());
+        let mut config = all(node);
+        config.nodes = (1..=nodes).flat_map(|node| all(node).nodes).collect();
+        for group in &mut config.groups {
+            group.members = (1..=nodes).collect();
+        }
+        config
+    }
+
     fn from_text(
         file: &str,
         text: &str,

@@ -23,7 +23,8 @@ const MACHINE: &[&str] = &[
     "server/src/main.rs",
     "server/src/config/load.rs",
     "server/src/node.rs",
-    "sim/src/main.rs",
+    "sim/src/cli.rs",
+    "sim/src/soak.rs",
     "xtask/",
 ];
 const HASHED: &[&str] = &["bench/", "xtask/"];

@@ -198,6 +198,8 @@ impl Pipeline {
             if happened {
                 return true;
             }
+            // The kernel may want this core to finish what the server waits for.
+            std::thread::yield_now();
         }
         false
     }

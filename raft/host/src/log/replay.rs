@@ -14,6 +14,8 @@ use crate::error::{GroupError, during};
 /// Bytes of one read, and how many of them are under way.
 const READ: usize = 512 << 10;
 const READS: usize = 8;
+/// Room for the beginning of a frame; grows for larger ones.
+const CARRY: usize = 2 << 20;
 
 /// A log that can be written again.
 pub(crate) struct Replayed {
@@ -45,7 +47,7 @@ pub(crate) async fn replay(
         reads: VecDeque::new(),
         segments: VecDeque::new(),
         recovery: Recovery::new(plan.identity, durable_mark),
-        carry: Vec::new(),
+        carry: Carry { buffer: shard.buffer(CARRY), start: 0, end: 0 },
     };
     replay.run(on_frame).await?;
     let Replay { recovery, mut segments, .. } = replay;
@@ -77,8 +79,15 @@ struct Replay<'a> {
     reads: VecDeque<Read>,
     segments: VecDeque<Segment>,
     recovery: Recovery,
-    /// The beginning of a frame that the next read ends.
-    carry: Vec<u8>,
+    carry: Carry,
+}
+
+/// The beginning of a frame that the next read ends. Aligned as the reads are: a copy to an address
+/// a few bytes further into its page takes several times as long.
+struct Carry {
+    buffer: Buffer,
+    start: usize,
+    end: usize,
 }
 
 struct Read {
@@ -153,8 +162,9 @@ impl Replay<'_> {
     fn feed(&mut self, bytes: &[u8], on_frame: OnFrame<'_>) -> Result<(), GroupError> {
         let mut rest = bytes;
         loop {
-            let from_carry = !self.carry.is_empty();
-            let source = if from_carry { &self.carry[..] } else { rest };
+            let carried = self.carry.bytes();
+            let from_carry = !carried.is_empty();
+            let source = if from_carry { carried } else { rest };
             let fed = self.recovery.feed(source).map_err(|damage| damaged(self.plan, damage))?;
             let consumed = match fed {
                 Fed::Frame { header, records, size } => {
@@ -163,19 +173,15 @@ impl Replay<'_> {
                 }
                 Fed::Nothing(size) => size,
                 Fed::More(wanted) => {
-                    let missing = wanted.saturating_sub(self.carry.len());
-                    let (more, behind) =
-                        rest.split_at_checked(missing).unwrap_or((rest, Default::default()));
-                    self.carry.extend_from_slice(more);
-                    rest = behind;
-                    if self.carry.len() < wanted {
+                    rest = self.carry.fill(self.shard, wanted, rest);
+                    if self.carry.bytes().len() < wanted {
                         return Ok(());
                     }
                     continue;
                 }
             };
             if from_carry {
-                self.carry.drain(..consumed);
+                self.carry.consume(consumed);
             } else {
                 rest = rest.get(consumed..).unwrap_or_default();
             }
@@ -184,6 +190,39 @@ impl Replay<'_> {
 
     fn path(&self, number: u64) -> String {
         format!("{}/{}", self.plan.dir, segment_name(number))
+    }
+}
+
+impl Carry {
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.start += length;
+        if self.start == self.end {
+            self.clear();
+        }
+    }
+
+    /// Takes bytes from `more` until there are `wanted`; returns the rest.
+    fn fill<'a>(&mut self, shard: &Shard, wanted: usize, more: &'a [u8]) -> &'a [u8] {
+        if self.start + wanted > self.buffer.len() {
+            let mut larger = shard.buffer(wanted.max(CARRY).next_multiple_of(BLOCK));
+            let carried = self.bytes();
+            larger[..carried.len()].copy_from_slice(carried);
+            (self.start, self.end) = (0, carried.len());
+            self.buffer = larger;
+        }
+        let missing = wanted.saturating_sub(self.end - self.start).min(more.len());
+        let (taken, rest) = more.split_at(missing);
+        self.buffer[self.end..self.end + taken.len()].copy_from_slice(taken);
+        self.end += taken.len();
+        rest
     }
 }
 

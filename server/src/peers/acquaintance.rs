@@ -1,0 +1,87 @@
+//! What a shard knows of this node and the others, and how it learns more.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use runtime::Condition;
+
+use super::keeper::Wish;
+use super::lives::{Lives, Meeting};
+use crate::identity::Identity;
+use crate::mail::{Mail, Outbox};
+
+/// One shard's view.
+pub struct Acquaintance {
+    own: RefCell<Option<Arc<Identity>>>,
+    lives: RefCell<Arc<Lives>>,
+    changed: Condition,
+    /// Mail to all shards; the first one writes down.
+    outboxes: Rc<[Outbox]>,
+}
+
+/// A node whose life is over wants to be listened to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LifeIsOver;
+
+impl Acquaintance {
+    /// Knows nothing yet.
+    pub fn new(outboxes: Rc<[Outbox]>) -> Acquaintance {
+        let (own, lives) = (RefCell::default(), RefCell::default());
+        Acquaintance { own, lives, changed: Condition::new(), outboxes }
+    }
+
+    /// Who this node is, once its data directory is open.
+    pub fn own(&self) -> Option<Arc<Identity>> {
+        self.own.borrow().clone()
+    }
+
+    /// Now it is known who this node is.
+    pub fn introduce(&self, own: Arc<Identity>) {
+        *self.own.borrow_mut() = Some(own);
+        self.changed.notify_all();
+    }
+
+    /// What is durable of all lives.
+    pub fn lives(&self) -> Arc<Lives> {
+        self.lives.borrow().clone()
+    }
+
+    /// Takes a newer state. Returns the nodes that were known before in another life.
+    pub fn update(&self, lives: Arc<Lives>) -> Vec<u32> {
+        let before = self.lives.replace(lives);
+        let now = self.lives();
+        self.changed.notify_all();
+        let is_new = |node: &u32| before.current(*node) != now.current(*node);
+        before.nodes().filter(is_new).collect()
+    }
+
+    /// Has a wish written down by the shard that does so.
+    pub fn wish(&self, wish: Wish) {
+        if let Some(first) = self.outboxes.first() {
+            first.push(Mail::Wish(wish));
+            first.flush();
+        }
+    }
+
+    /// Waits until it is written down which life a node is in. Says whether it was known in another
+    /// one before.
+    ///
+    /// # Errors
+    /// When the node has begun a later life.
+    pub async fn meet(&self, node: u32, incarnation: u64) -> Result<bool, LifeIsOver> {
+        let mut has_asked = false;
+        loop {
+            match self.lives().meeting(node, incarnation) {
+                Meeting::Known { had_another } => return Ok(had_another),
+                Meeting::Over => return Err(LifeIsOver),
+                Meeting::News => {}
+            }
+            if !has_asked {
+                self.wish(Wish::Met { node, incarnation });
+                has_asked = true;
+            }
+            self.changed.wait().await;
+        }
+    }
+}

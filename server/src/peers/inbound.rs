@@ -1,0 +1,230 @@
+//! What other nodes send to the replicate port of this one.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use raft_core::{GroupId, Message, NodeId};
+use rpc::{Connection, ConnectionId, Connections, Flow, Handler, TimeBudget};
+use runtime::FiberGroup;
+use wire::{
+    Command, NODE_PROTOCOL_VERSION, NodeHello, NodeMessage, NodeWelcome, Packet, ProcessId,
+    RespCode, ResponseHead,
+};
+
+use super::acquaintance::{Acquaintance, LifeIsOver};
+use crate::admin::answer_of_node;
+use crate::identity::Identity;
+use crate::mail::{Mail, Outbox};
+use crate::node::NodePlan;
+use crate::requests::{Place, RequestHandler};
+
+/// What the content of a node's message is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Kind(pub(super) u8);
+
+impl Kind {
+    /// A message of consensus with its records.
+    pub(super) const RAFT: Kind = Kind(0);
+}
+
+/// A message on its one hop to the shard of its group.
+pub struct PeerMail {
+    guest: Guest,
+    group: i32,
+    kind: u8,
+    content: Vec<u8>,
+}
+
+/// Who is on the other side of a connection that has said its hello.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Guest {
+    node: u32,
+    incarnation: u64,
+}
+
+/// Takes what comes in on the replicate port: from other nodes itself, the rest as any port does.
+pub struct NodeHandler {
+    requests: RequestHandler,
+    plan: Arc<NodePlan>,
+    /// Made anew with each start.
+    process: ProcessId,
+    acquaintance: Rc<Acquaintance>,
+    connections: Rc<Connections>,
+    outboxes: Rc<[Outbox]>,
+    /// Owns the fibers in which a hello waits for its being written down.
+    fibers: FiberGroup,
+    guests: Rc<RefCell<BTreeMap<ConnectionId, Guest>>>,
+}
+
+impl NodeHandler {
+    /// A handler without guests.
+    pub fn new(
+        requests: RequestHandler,
+        plan: Arc<NodePlan>,
+        acquaintance: Rc<Acquaintance>,
+        connections: Rc<Connections>,
+        fibers: FiberGroup,
+    ) -> NodeHandler {
+        let outboxes = requests.0.outboxes.clone();
+        let guests = Rc::default();
+        let random = requests.0.shard.random();
+        let process = ProcessId { high: random.next_u64() | 1, low: random.next_u64() };
+        NodeHandler { requests, plan, process, acquaintance, connections, outboxes, fibers, guests }
+    }
+
+    fn hello(&self, connection: &Rc<Connection>, packet: &Packet<'_>) -> Flow {
+        let Ok(hello) = NodeHello::decode(packet.body_bytes()) else { return Flow::Close };
+        let Some(own) = self.acquaintance.own() else {
+            connection.refuse(packet, RespCode::NotInit, "the node is starting");
+            return Flow::Continue;
+        };
+        if let Err(text) = self.judge(&own, &hello) {
+            connection.refuse(packet, RespCode::SysError, &text);
+            return Flow::Continue;
+        }
+        let guest = Guest { node: hello.node_id as u32, incarnation: hello.incarnation };
+        let (acquaintance, connections) = (self.acquaintance.clone(), self.connections.clone());
+        let (guests, id, seq) = (self.guests.clone(), connection.id(), packet.seq);
+        self.fibers.spawn_daemon("hello", async move {
+            let met = acquaintance.meet(guest.node, guest.incarnation).await;
+            let Some(connection) = connections.get(id) else { return };
+            match met {
+                Ok(is_known_otherwise) => {
+                    guests.borrow_mut().insert(id, guest);
+                    welcome(&connection, seq, &own, is_known_otherwise);
+                }
+                Err(LifeIsOver) => {
+                    let head = ResponseHead::refusal(
+                        Command::NODE_HELLO,
+                        seq,
+                        RespCode::SysError,
+                        LIFE_IS_OVER,
+                    );
+                    connection.respond(&head, |_| {});
+                }
+            }
+        });
+        Flow::Continue
+    }
+
+    /// Whether the two nodes belong together.
+    fn judge(&self, own: &Identity, hello: &NodeHello) -> Result<(), String> {
+        let NodeHello { version, cluster, node_id, receiver_id, .. } = hello;
+        if *version != NODE_PROTOCOL_VERSION {
+            return Err(format!(
+                "node {} speaks version {NODE_PROTOCOL_VERSION} of the protocol between nodes, not \
+                 {version}; run the same release on all nodes",
+                own.node
+            ));
+        }
+        if *cluster != own.cluster {
+            return Err(format!(
+                "node {} belongs to cluster {:?}, not to {cluster:?}; correct node.cluster, or the \
+                 addresses in [[nodes]]",
+                own.node, own.cluster
+            ));
+        }
+        if *receiver_id != own.node as i32 {
+            return Err(format!(
+                "this is node {}, not node {receiver_id}; correct the addresses in [[nodes]]",
+                own.node
+            ));
+        }
+        let is_listed = self.plan.config.nodes.iter().any(|peer| peer.id as i32 == *node_id);
+        if !is_listed || *node_id == *receiver_id {
+            return Err(format!(
+                "node {node_id} is not another node in the [[nodes]] of node {}; give all nodes \
+                 the same list, and each its own node.id",
+                own.node
+            ));
+        }
+        Ok(())
+    }
+
+    fn message(&self, connection: &Rc<Connection>, packet: &Packet<'_>) -> Flow {
+        let Some(guest) = self.guests.borrow().get(&connection.id()).copied() else {
+            return Flow::Close;
+        };
+        match NodeMessage::decode(packet.body_bytes()) {
+            Some(message) => self.deliver(guest, message),
+            None => Flow::Close,
+        }
+    }
+
+    /// Takes a message that came in on another shard.
+    pub fn foreign(&self, mail: &PeerMail) {
+        let PeerMail { guest, group, kind, content } = mail;
+        // A message that cannot be read is dropped here; its connection is another shard's.
+        let _ = self.deliver(*guest, NodeMessage { group_id: *group, kind: *kind, content });
+    }
+
+    /// Brings a message to its group, or on its way there. Consensus survives what is dropped.
+    fn deliver(&self, guest: Guest, message: NodeMessage<'_>) -> Flow {
+        if self.acquaintance.lives().current(guest.node) != Some(guest.incarnation) {
+            return Flow::Close;
+        }
+        let groups = self.requests.0.groups.borrow();
+        match groups.get(&GroupId(message.group_id)) {
+            Some(Place::Here(hosted)) => match Message::decode(message.content) {
+                Ok((step, records)) if message.kind == Kind::RAFT.0 => {
+                    hosted.group.step(NodeId(guest.node), step, records);
+                    Flow::Continue
+                }
+                _ => Flow::Close,
+            },
+            Some(Place::There(shard)) => {
+                let outbox = &self.outboxes[usize::from(shard.0)];
+                if outbox.takes_requests() {
+                    let (group, kind) = (message.group_id, message.kind);
+                    let content = message.content.to_vec();
+                    outbox.push(Mail::Peer(PeerMail { guest, group, kind, content }));
+                }
+                Flow::Continue
+            }
+            Some(Place::Starting) | None => Flow::Continue,
+        }
+    }
+}
+
+fn welcome(connection: &Connection, seq: i32, own: &Identity, is_known_otherwise: bool) {
+    let welcome = NodeWelcome {
+        version: NODE_PROTOCOL_VERSION,
+        node_id: own.node as i32,
+        incarnation: own.incarnation,
+        is_known_otherwise,
+    };
+    let head = ResponseHead::success(Command::NODE_HELLO, seq);
+    connection.respond(&head, |writer| welcome.encode(writer));
+}
+
+const LIFE_IS_OVER: &str = "this node has come back on another disk since; stop the process that \
+                            runs on the old one, and do not use its data directory again";
+
+impl Handler for NodeHandler {
+    fn request(
+        &self,
+        connection: &Rc<Connection>,
+        packet: &Packet<'_>,
+        budget: TimeBudget,
+    ) -> Flow {
+        match packet.command {
+            Command::NODE_MESSAGE => self.message(connection, packet),
+            Command::NODE_HELLO => self.hello(connection, packet),
+            _ if answer_of_node(&self.plan.config, self.process, connection, packet) => {
+                Flow::Continue
+            }
+            _ => self.requests.request(connection, packet, budget),
+        }
+    }
+
+    fn batch_end(&self, connection: &Rc<Connection>) {
+        self.requests.batch_end(connection);
+    }
+
+    fn closed(&self, connection: &Rc<Connection>) {
+        self.guests.borrow_mut().remove(&connection.id());
+        self.requests.closed(connection);
+    }
+}

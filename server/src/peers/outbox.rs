@@ -1,0 +1,47 @@
+//! A group's messages on their way to the links of its shard.
+
+use std::rc::Rc;
+
+use raft_core::{Body, GroupId, Message, NodeId};
+use raft_host::Outbox;
+use wire::{NodeLane, encode_node_message};
+
+use super::inbound::Kind;
+use super::links::Links;
+
+/// The links as one group uses them.
+pub struct GroupOutbox {
+    links: Rc<Links>,
+    group: GroupId,
+}
+
+impl GroupOutbox {
+    /// The outbox of a group.
+    pub fn new(links: Rc<Links>, group: GroupId) -> GroupOutbox {
+        GroupOutbox { links, group }
+    }
+}
+
+impl Outbox for GroupOutbox {
+    fn send(&self, to: NodeId, message: Message, records: Vec<u8>) {
+        let Some(queue) = self.links.queue(to, lane_of(&message, &records)) else { return };
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        message.encode(&mut head);
+        let group = self.group.0;
+        queue.push(group, |out| {
+            encode_node_message(out, group, Kind::RAFT.0, &head, &records);
+        });
+    }
+}
+
+/// Entries and snapshots go by the lane on which nobody waits behind them.
+fn lane_of(message: &Message, records: &[u8]) -> NodeLane {
+    match message.body {
+        Body::SnapshotOffer(_) => NodeLane::Bulk,
+        _ if records.is_empty() => NodeLane::Control,
+        _ => NodeLane::Bulk,
+    }
+}
+
+/// Most messages are shorter.
+const HEAD_BYTES: usize = 128;

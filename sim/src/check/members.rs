@@ -1,0 +1,199 @@
+//! What must hold of the members of a group at every moment.
+
+use std::collections::BTreeMap;
+
+use raft_core::GroupId;
+use raft_host::Entry;
+use runtime::sim::NodeKey;
+
+use super::revision::Applied;
+use crate::violation::{Rule, Violation};
+
+/// A member as its node sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Observation {
+    /// The node.
+    pub node: NodeKey,
+    /// The group.
+    pub group: GroupId,
+    /// Whether the node leads.
+    pub is_leader: bool,
+    /// Whether it serves.
+    pub is_ready: bool,
+    /// Its term.
+    pub term: u32,
+    /// What it knows to be committed.
+    pub commit: u64,
+    /// What it has applied.
+    pub applied: u64,
+    /// What it has on its disk.
+    pub durable: u64,
+    /// The end of its log.
+    pub last: u64,
+    /// Number of voters of the group.
+    pub voters: usize,
+}
+
+/// All members of all groups over the whole run.
+#[derive(Default)]
+pub struct Members {
+    leaders: BTreeMap<(GroupId, u32), NodeKey>,
+    now: BTreeMap<(NodeKey, GroupId), Observation>,
+    /// What was durable when a node was last seen, also if it is down since.
+    durable: BTreeMap<(NodeKey, GroupId), u64>,
+    writes: BTreeMap<(NodeKey, GroupId), u64>,
+    logs: BTreeMap<GroupId, Vec<Applied>>,
+    times: BTreeMap<(GroupId, u64), u64>,
+    hashes: BTreeMap<(GroupId, u64), (NodeKey, u64)>,
+    violation: Option<Violation>,
+}
+
+impl Members {
+    /// The first rule that was broken.
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// What all members together have applied, in order.
+    pub fn log(&self, group: GroupId) -> &[Applied] {
+        self.logs.get(&group).map_or(&[], Vec::as_slice)
+    }
+
+    /// How a member was seen last in its present life.
+    pub fn last_seen(&self, node: NodeKey, group: GroupId) -> Option<&Observation> {
+        self.now.get(&(node, group))
+    }
+
+    /// Whether the group has a leader that serves.
+    pub fn leader(&self, group: GroupId) -> Option<NodeKey> {
+        let leads = |seen: &&Observation| seen.group == group && seen.is_leader && seen.is_ready;
+        self.now.values().find(leads).map(|seen| seen.node)
+    }
+
+    /// How many writes of its log a member has been seen to finish.
+    pub fn writes(&self, node: NodeKey, group: GroupId) -> u64 {
+        self.writes.get(&(node, group)).copied().unwrap_or(0)
+    }
+
+    /// The groups of a node that runs.
+    pub fn groups_of(&self, node: NodeKey) -> impl Iterator<Item = GroupId> {
+        self.now.keys().filter(move |(other, _)| *other == node).map(|(_, group)| *group)
+    }
+
+    /// A node's process has ended.
+    pub fn died(&mut self, node: NodeKey) {
+        self.now.retain(|(other, _), _| *other != node);
+    }
+
+    /// A member's disk was exchanged for an older or an empty one.
+    pub fn lost_disk(&mut self, node: NodeKey) {
+        self.durable.retain(|(other, _), _| *other != node);
+    }
+
+    fn break_rule(&mut self, rule: Rule, what: String) {
+        self.violation.get_or_insert(Violation::new(rule, what));
+    }
+
+    /// A member applies an entry, perhaps one that was applied before or elsewhere.
+    pub fn applies(&mut self, node: NodeKey, group: GroupId, entry: &Entry<'_>) {
+        let index = entry.index.0;
+        let log = self.logs.entry(group).or_default();
+        let place = log.binary_search_by_key(&index, |applied| applied.index);
+        let what = match place {
+            Ok(place) => {
+                let time = self.times.get(&(group, index)).copied();
+                if log[place].payload == entry.payload && time == Some(entry.time_ms) {
+                    return;
+                }
+                format!("{node}, group {}: entry {index} is another than before", group.0)
+            }
+            Err(place) if place < log.len() => {
+                format!("{node}, group {}: entry {index} was not there before", group.0)
+            }
+            Err(_) => {
+                log.push(Applied { index, payload: entry.payload.to_vec() });
+                self.times.insert((group, index), entry.time_ms);
+                return;
+            }
+        };
+        self.break_rule(Rule::CommittedEntry, what);
+    }
+
+    /// Takes what a member looks like now. `state` gives the applied index and hash of its machine.
+    pub fn observe(&mut self, seen: Observation, state: impl FnOnce() -> (u64, u64)) {
+        let key = (seen.node, seen.group);
+        let before = self.now.insert(key, seen);
+        if before == Some(seen) {
+            return;
+        }
+        if self.durable.insert(key, seen.durable).is_some_and(|before| before < seen.durable) {
+            *self.writes.entry(key).or_default() += 1;
+        }
+        self.check_leader(&seen);
+        self.check_order(&seen, before.as_ref());
+        if before.is_none_or(|before| before.commit < seen.commit) {
+            self.check_quorum(&seen);
+        }
+        if before.is_none_or(|before| before.applied != seen.applied) {
+            self.check_state(&seen, state());
+        }
+    }
+
+    fn check_leader(&mut self, seen: &Observation) {
+        if !seen.is_leader {
+            return;
+        }
+        let Observation { node, group, term, .. } = *seen;
+        let leader = *self.leaders.entry((group, term)).or_insert(node);
+        if leader != node {
+            let what = format!("group {}: {leader} and {node} both lead term {term}", group.0);
+            self.break_rule(Rule::OneLeader, what);
+        }
+    }
+
+    fn check_order(&mut self, seen: &Observation, before: Option<&Observation>) {
+        let Observation { node, group, applied, commit, last, durable, .. } = *seen;
+        if applied > commit || commit > last || durable > last {
+            let what = format!(
+                "{node}, group {}: applied {applied}, commit {commit}, durable {durable}, last {last}",
+                group.0
+            );
+            self.break_rule(Rule::IndexOrder, what);
+        }
+        let Some(before) = before else { return };
+        for (name, old, new) in [
+            ("term", u64::from(before.term), u64::from(seen.term)),
+            ("commit", before.commit, commit),
+            ("applied", before.applied, applied),
+        ] {
+            if new < old {
+                let what = format!("{node}, group {}: {name} went from {old} to {new}", group.0);
+                self.break_rule(Rule::Monotonic, what);
+            }
+        }
+    }
+
+    fn check_quorum(&mut self, seen: &Observation) {
+        let durable = self.durable.iter().filter(|((_, group), _)| *group == seen.group);
+        let copies = durable.filter(|(_, durable)| **durable >= seen.commit).count();
+        if copies < seen.voters / 2 + 1 {
+            let what = format!(
+                "{}, group {}: {} is committed with {copies} durable copies for {} voters",
+                seen.node, seen.group.0, seen.commit, seen.voters
+            );
+            self.break_rule(Rule::DurableQuorum, what);
+        }
+    }
+
+    fn check_state(&mut self, seen: &Observation, (applied, hash): (u64, u64)) {
+        let Observation { node, group, .. } = *seen;
+        let (other, expected) = *self.hashes.entry((group, applied)).or_insert((node, hash));
+        if expected != hash {
+            let what = format!(
+                "group {}: after entry {applied}, {node} has another state than {other} had",
+                group.0
+            );
+            self.break_rule(Rule::StateHash, what);
+        }
+    }
+}

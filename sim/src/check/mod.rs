@@ -1,0 +1,13 @@
+//! What must hold: while a run goes on, and of its history.
+
+mod keys;
+mod members;
+mod model;
+mod register;
+mod revision;
+
+pub use keys::{KeysChecked, check as check_keys};
+pub use members::{Members, Observation};
+pub use model::Model;
+pub use register::{Action, Decision, RegisterCall, Value, decide};
+pub use revision::{Applied, check as check_revisions};

@@ -1,0 +1,253 @@
+//! The whole history of a group against the log that its members applied.
+//!
+//! Writes are ordered by their index, so that one pass is enough: the log is replayed on the
+//! [`Model`], every entry must be somebody's call and every answered write must be an entry that does
+//! what the answer says. Reads are put at the earliest index at which they could have had their
+//! answer; if that respects real time, the history is strictly serializable.
+
+use std::collections::BTreeMap;
+
+use client::BizCode;
+
+use super::model::Model;
+use crate::violation::{Rule, Violation};
+use crate::workload::{Answer, Call, Request};
+
+/// An entry that was applied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Applied {
+    /// Its place in the log.
+    pub index: u64,
+    /// What was proposed.
+    pub payload: Vec<u8>,
+}
+
+/// Checks the calls of one group against its log, which ascends by index.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check(log: &[Applied], calls: &[Call]) -> Result<(), Violation> {
+    let mut model = Model::new();
+    let mut codes = Vec::with_capacity(log.len());
+    let mut waiting = Waiting::new(calls);
+    for entry in log {
+        let Some(request) = waiting.request(&entry.payload) else {
+            let what = format!("entry {} was proposed by nobody", entry.index);
+            return Err(Violation::new(Rule::Proposal, what));
+        };
+        codes.push(model.apply(entry.index, request));
+    }
+    let mut places = vec![None; calls.len()];
+    waiting.match_known(log, &codes, calls, &mut places)?;
+    waiting.match_rest(log, &codes, calls, &mut places)?;
+    check_order(&model, log, calls, &places)
+}
+
+/// Writes that have no entry yet, by payload.
+struct Waiting<'a>(BTreeMap<&'a [u8], Bucket<'a>>);
+
+struct Bucket<'a> {
+    request: &'a Request,
+    calls: Vec<usize>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(calls: &'a [Call]) -> Waiting<'a> {
+        let mut buckets: BTreeMap<&[u8], Bucket<'_>> = BTreeMap::new();
+        for (number, call) in calls.iter().enumerate() {
+            let Some(payload) = &call.payload else { continue };
+            let new = || Bucket { request: &call.request, calls: Vec::new() };
+            let bucket = buckets.entry(payload).or_insert_with(new);
+            if !matches!(call.answer, Answer::NotDone(_)) {
+                bucket.calls.push(number);
+            }
+        }
+        Waiting(buckets)
+    }
+
+    fn request(&self, payload: &[u8]) -> Option<&'a Request> {
+        self.0.get(payload).map(|bucket| bucket.request)
+    }
+
+    /// Matches the calls that know their index.
+    fn match_known(
+        &mut self,
+        log: &[Applied],
+        codes: &[Vec<BizCode>],
+        calls: &[Call],
+        places: &mut [Option<usize>],
+    ) -> Result<(), Violation> {
+        let mut taken: BTreeMap<usize, usize> = BTreeMap::new();
+        for (number, call) in calls.iter().enumerate() {
+            let Answer::Written { index: Some(index), codes: told } = &call.answer else {
+                continue;
+            };
+            let broken = |what: &str| Err(Violation::new(Rule::Answer, format!("{call}: {what}")));
+            let Ok(place) = log.binary_search_by_key(index, |entry| entry.index) else {
+                return broken("the log has no such entry");
+            };
+            if call.payload.as_deref() != Some(&*log[place].payload) {
+                return broken("the entry there is another one");
+            }
+            if codes[place] != *told {
+                return broken(&format!("the entry does {:?}", codes[place]));
+            }
+            if let Some(other) = taken.insert(place, number) {
+                return broken(&format!("the entry belongs to {}", calls[other]));
+            }
+            places[number] = Some(place);
+            if let Some(bucket) = self.0.get_mut(&*log[place].payload) {
+                bucket.calls.retain(|other| *other != number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the other entries to calls that were refused or never answered: of those that had begun,
+    /// to the one that ended first.
+    fn match_rest(
+        &mut self,
+        log: &[Applied],
+        codes: &[Vec<BizCode>],
+        calls: &[Call],
+        places: &mut [Option<usize>],
+    ) -> Result<(), Violation> {
+        let mut taken = vec![false; log.len()];
+        places.iter().flatten().for_each(|place| taken[*place] = true);
+        let floor = floors(log, calls);
+        for (place, entry) in log.iter().enumerate().filter(|(place, _)| !taken[*place]) {
+            let bucket = self.0.get_mut(&*entry.payload);
+            let fits = |number: &usize| {
+                let told = match &calls[*number].answer {
+                    Answer::Written { codes, .. } => Some(codes),
+                    _ => None,
+                };
+                floor[*number] < entry.index && told.is_none_or(|told| *told == codes[place])
+            };
+            let end = |number: &usize| match calls[*number].is_unknown() {
+                true => u64::MAX,
+                false => calls[*number].returned.map_or(u64::MAX, |point| point.order),
+            };
+            let best = bucket.and_then(|bucket| {
+                let number = bucket.calls.iter().copied().filter(fits).min_by_key(end)?;
+                bucket.calls.retain(|other| *other != number);
+                Some(number)
+            });
+            let Some(number) = best else {
+                return Err(Violation::new(Rule::Proposal, unclaimed(entry, calls)));
+            };
+            places[number] = Some(place);
+        }
+        // Who was answered has an entry.
+        for (number, call) in calls.iter().enumerate() {
+            if places[number].is_none() && matches!(call.answer, Answer::Written { .. }) {
+                let what = format!("{call}: the log has no entry for it");
+                return Err(Violation::new(Rule::Answer, what));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unclaimed(entry: &Applied, calls: &[Call]) -> String {
+    let same = calls.iter().filter(|call| call.payload.as_deref() == Some(&*entry.payload));
+    let same: Vec<_> = same.map(ToString::to_string).collect();
+    format!(
+        "entry {} is carried out twice, or was said not to be: all that asked for it are {same:?}",
+        entry.index
+    )
+}
+
+/// For each call the highest index that was known to somebody when it began.
+fn floors(log: &[Applied], calls: &[Call]) -> Vec<u64> {
+    let last = log.last().map_or(0, |entry| entry.index);
+    let mut floors = vec![0; calls.len()];
+    let mut highest = 0;
+    for event in in_order(calls) {
+        match event {
+            Event::Begin(number) => floors[number] = highest,
+            Event::End(number) => {
+                if let Answer::Written { index: Some(index), .. } = calls[number].answer {
+                    highest = highest.max(index.min(last));
+                }
+            }
+        }
+    }
+    floors
+}
+
+enum Event {
+    Begin(usize),
+    End(usize),
+}
+
+/// All beginnings and ends in the order of time.
+fn in_order(calls: &[Call]) -> Vec<Event> {
+    let mut events: Vec<(u64, Event)> = Vec::with_capacity(calls.len() * 2);
+    for (number, call) in calls.iter().enumerate() {
+        events.push((call.invoked.order, Event::Begin(number)));
+        if let Some(returned) = call.returned {
+            events.push((returned.order, Event::End(number)));
+        }
+    }
+    events.sort_by_key(|(order, _)| *order);
+    events.into_iter().map(|(_, event)| event).collect()
+}
+
+/// One pass over time: what ended before a call began is before it in the log.
+fn check_order(
+    model: &Model,
+    log: &[Applied],
+    calls: &[Call],
+    places: &[Option<usize>],
+) -> Result<(), Violation> {
+    let last = log.last().map_or(0, |entry| entry.index);
+    let mut floor = vec![0; calls.len()];
+    let mut highest = 0;
+    for event in in_order(calls) {
+        let number = match event {
+            Event::Begin(number) => {
+                floor[number] = highest;
+                if let Some(place) = places[number]
+                    && log[place].index <= highest
+                {
+                    let what = format!(
+                        "{}: it is entry {}, but {highest} was known before it began",
+                        calls[number], log[place].index
+                    );
+                    return Err(Violation::new(Rule::RealTime, what));
+                }
+                continue;
+            }
+            Event::End(number) => number,
+        };
+        let call = &calls[number];
+        if call.request.is_read() && call.is_done() {
+            let found = model.first_match(&call.request, &call.answer, floor[number], last);
+            let Some(index) = found else {
+                return Err(Violation::new(
+                    Rule::Read,
+                    stale_read(model, call, floor[number], last),
+                ));
+            };
+            highest = highest.max(index);
+        } else if call.is_done()
+            && let Some(place) = places[number]
+        {
+            highest = highest.max(log[place].index);
+        }
+    }
+    Ok(())
+}
+
+fn stale_read(model: &Model, call: &Call, floor: u64, last: u64) -> String {
+    let at = |index| model.read(&call.request, index);
+    let earlier = model.first_match(&call.request, &call.answer, 0, last);
+    let earlier = earlier.map_or("no entry".to_owned(), |index| format!("entry {index}"));
+    format!(
+        "{call}: that was so after {earlier}, but {floor} was known before it began, after which it \
+         is {}, and in the end {}",
+        at(floor),
+        at(last)
+    )
+}

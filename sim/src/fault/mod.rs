@@ -1,0 +1,11 @@
+//! What goes wrong, when and for how long.
+
+mod class;
+mod disk;
+mod network;
+mod process;
+mod storm;
+mod undo;
+
+pub use class::{FaultClass, Strengths};
+pub use storm::{Storm, Strikes};

@@ -1,0 +1,151 @@
+//! Faults of processes and machines.
+
+use std::time::Duration;
+
+use client::GroupId;
+use runtime::sim::CrashKind;
+
+use super::class::FaultClass;
+use super::storm::{Scene, Storm, up_to};
+use super::undo::Undo;
+use crate::cluster::Cluster;
+use crate::workload::{Operations, Program, ProgramPlan, Shape};
+
+/// Deaths of a crash loop.
+const LIVES_MAX: u64 = 6;
+
+impl Storm {
+    /// Strikes a server as a whole. What it did, if it could.
+    pub(super) fn strike_process(
+        &mut self,
+        class: FaultClass,
+        scene: &mut Scene<'_>,
+    ) -> Option<String> {
+        let number = self.server(scene);
+        let world = scene.world;
+        let key = scene.cluster.servers.get(number)?.key;
+        match class {
+            FaultClass::Kill => self.crash(scene, number, CrashKind::Kill, class),
+            FaultClass::PowerLoss => self.crash(scene, number, CrashKind::PowerLoss, class),
+            FaultClass::CrashLoop => self.crash_loop(scene, number),
+            FaultClass::Stop => {
+                let is_stopping = scene.cluster.stop(world, number);
+                is_stopping.then(|| format!("{key} is asked to stop"))
+            }
+            FaultClass::Pause => {
+                if !scene.cluster.is_running(number) {
+                    return None;
+                }
+                world.pause(key);
+                let length = self.length(world, class);
+                self.undo_after(world, length, Undo::Resume(key));
+                Some(format!("{key} stands still for {length:?}"))
+            }
+            FaultClass::Drift => {
+                let ppm = world.choose("storm.drift", 200_001).cast_signed() - 100_000;
+                world.set_drift(key, ppm);
+                let length = self.length(world, class) * 4;
+                self.undo_after(world, length, Undo::Drift(key));
+                Some(format!("{key}'s clock gains {ppm} ppm for {length:?}"))
+            }
+            FaultClass::WallJump => {
+                let millis = world.choose("storm.jump", 20_000_001).cast_signed() - 10_000_000;
+                world.jump_wall(key, millis);
+                Some(format!("{key}'s wall clock jumps by {millis} ms"))
+            }
+            _ => None,
+        }
+    }
+
+    fn crash(
+        &mut self,
+        scene: &mut Scene<'_>,
+        number: usize,
+        kind: CrashKind,
+        class: FaultClass,
+    ) -> Option<String> {
+        let world = scene.world;
+        if !scene.cluster.may_die(number) || !scene.cluster.crash(world, number, kind) {
+            return None;
+        }
+        let length = self.length(world, class);
+        self.undo_after(world, length, Undo::Start(number));
+        Some(format!("{} dies by {kind:?} for {length:?}", scene.cluster.servers.get(number)?.key))
+    }
+
+    /// Dies, starts, and dies again in the middle of that, a few times.
+    fn crash_loop(&mut self, scene: &mut Scene<'_>, number: usize) -> Option<String> {
+        if !scene.cluster.may_die(number) || !scene.cluster.is_running(number) {
+            return None;
+        }
+        let lives = 1 + scene.world.choose("storm.lives", LIVES_MAX);
+        self.die_again(scene, number, lives);
+        Some(format!("{} dies {lives} times in a row", scene.cluster.servers.get(number)?.key))
+    }
+
+    /// Dies and starts; after a short life again.
+    pub(super) fn die_again(&mut self, scene: &mut Scene<'_>, number: usize, lives: u64) {
+        let Some(left) = lives.checked_sub(1) else { return };
+        let world = scene.world;
+        let kind =
+            [CrashKind::Kill, CrashKind::PowerLoss][world.choose("storm.lives.kind", 2) as usize];
+        scene.cluster.crash(world, number, kind);
+        scene.cluster.start(world, number);
+        let life = up_to(world, "storm.life", 100_000 << world.choose("storm.life.scale", 9));
+        self.undo_after(world, life, Undo::DieAgain(number, left));
+    }
+
+    /// Strikes a client program.
+    pub(super) fn strike_client(
+        &mut self,
+        class: FaultClass,
+        scene: &mut Scene<'_>,
+    ) -> Option<String> {
+        let world = scene.world;
+        let number = world.choose("storm.program", scene.cluster.programs.len() as u64) as usize;
+        let key = Cluster::program_key(number);
+        if class == FaultClass::Overload {
+            return self.overload(scene);
+        }
+        if !world.is_running(key) {
+            return None;
+        }
+        let length = self.length(world, class);
+        if class == FaultClass::ClientKill {
+            let kind =
+                [CrashKind::Kill, CrashKind::PowerLoss][world.choose("storm.client", 2) as usize];
+            world.crash(key, kind);
+            self.undo_after(world, length, Undo::StartProgram(number));
+            return Some(format!("client {number} dies by {kind:?} for {length:?}"));
+        }
+        world.pause(key);
+        self.undo_after(world, length, Undo::Resume(key));
+        Some(format!("client {number} stands still for {length:?}"))
+    }
+
+    /// Many strands that never pause.
+    fn overload(&mut self, scene: &mut Scene<'_>) -> Option<String> {
+        let number = scene.cluster.programs.len();
+        if number >= PROGRAMS_MAX {
+            return None;
+        }
+        let world = scene.world;
+        let strands = 8 << world.choose("storm.burst", 4);
+        let shape = Shape { pause: Duration::from_nanos(1), reads: 4, ..self.plan.shape };
+        let group = GroupId(world.choose("storm.burst.group", u64::from(self.plan.groups)) as i32);
+        let plan = ProgramPlan {
+            number: number as u16,
+            group,
+            servers: scene.cluster.addresses(),
+            strands: (0..strands).map(|_| Operations::draw(world, shape, 3)).collect(),
+            connections: 1,
+            call_timeout: self.plan.call_timeout,
+        };
+        scene.cluster.programs.push(Program::new(plan, self.history.clone()));
+        scene.cluster.start_program(world, number);
+        Some(format!("client {number} begins with {strands} strands at once"))
+    }
+}
+
+/// Client programs of a run, bursts included.
+const PROGRAMS_MAX: usize = 12;

@@ -1,0 +1,325 @@
+//! One run: a world, a cluster, clients, a storm, then calm, and the checks.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use client::GroupId;
+use moment::Moment;
+use runtime::sim::{
+    Beyond, CrashKind, FailureCause, NodeKey, Recording, What, World, WorldOptions,
+};
+
+use crate::check::{KeysChecked, Members, check_keys, check_revisions};
+use crate::cluster::{Cluster, groups};
+use crate::fault::{Storm, Strikes};
+use crate::plan::Plan;
+use crate::story::Story;
+use crate::violation::{Rule, Violation};
+use crate::witness;
+use crate::workload::{History, Operations, Program, ProgramPlan};
+
+/// Where the decisions of a run come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A number.
+    Seed(u64),
+    /// A tape; what is not on it is tame.
+    Tape(Recording),
+}
+
+/// What a run is asked to keep.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Keep {
+    /// The tape of a run from a seed.
+    pub tape: bool,
+    /// The story.
+    pub story: bool,
+}
+
+/// What a run was like.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The rule that was broken, if one was.
+    pub violation: Option<Violation>,
+    /// Equal for equal runs.
+    pub trace_hash: u64,
+    /// Things that happened.
+    pub events: u64,
+    /// World time.
+    pub simulated: Duration,
+    /// Faults.
+    pub strikes: Strikes,
+    /// Calls, and those of them that were carried out for sure.
+    pub calls: (usize, usize),
+    /// Keys whose history was searched.
+    pub keys: KeysChecked,
+    /// The tape, if it was to be kept.
+    pub tape: Recording,
+    /// The story, if it was to be kept.
+    pub story: Vec<String>,
+    /// The plan in words.
+    pub plan: String,
+}
+
+/// Most world time from the end of the storm to the last answer.
+const CALM_MAX: Duration = Duration::from_secs(60);
+
+/// Patience of the reads in the calm, which must be answered.
+const READ_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs once.
+pub fn run(source: &Source, keep: Keep) -> Report {
+    let options = |seed, is_recording| WorldOptions { is_recording, ..WorldOptions::new(seed) };
+    let world = match source {
+        Source::Seed(seed) => World::new(options(*seed, keep.tape)),
+        Source::Tape(tape) => World::replay(options(0, keep.tape), tape, Beyond::Zero),
+    };
+    let mut stage = Stage::new(&world, keep);
+    let outcome = catch_unwind(AssertUnwindSafe(|| stage.play()));
+    let violation = match outcome {
+        Ok(outcome) => outcome.err(),
+        Err(cause) => Some(Violation::new(Rule::Panic, panic_text(&*cause))),
+    };
+    let report = stage.report(violation);
+    drop(stage);
+    // Groups hold parts of the world, and the other way round.
+    witness::forget_all();
+    report
+}
+
+fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
+    let text = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+/// A run with all its parts.
+struct Stage<'a> {
+    world: &'a World,
+    plan: Plan,
+    cluster: Cluster,
+    members: Arc<Mutex<Members>>,
+    history: History,
+    storm: Storm,
+    story: Story,
+    keys: KeysChecked,
+    /// The node whose fiber ran last.
+    polled: Rc<Cell<Option<NodeKey>>>,
+    keep: Keep,
+}
+
+impl<'a> Stage<'a> {
+    fn new(world: &'a World, keep: Keep) -> Stage<'a> {
+        let plan = Plan::draw(world);
+        world.network().set_options(plan.network);
+        let members = Arc::new(Mutex::new(Members::default()));
+        let cluster = Cluster::new(&plan, Arc::clone(&members));
+        for server in &cluster.servers {
+            world.disk(server.key).set_options(plan.disk);
+        }
+        let history = History::default();
+        let polled = Rc::new(Cell::new(None));
+        let (told, now) = (Rc::clone(&polled), history.clone());
+        world.observe(move |happening| {
+            now.set_now(happening.at);
+            if let What::Poll { node, .. } = happening.what {
+                told.set(Some(node));
+            }
+        });
+        let storm = Storm::new(&plan, history.clone());
+        let story = Story::new(keep.story);
+        let keys = KeysChecked::default();
+        Stage { world, plan, cluster, members, history, storm, story, keys, polled, keep }
+    }
+
+    fn play(&mut self) -> Result<(), Violation> {
+        for number in 0..self.cluster.servers.len() {
+            self.cluster.start(self.world, number);
+        }
+        for number in 0..self.plan.programs {
+            let group = GroupId(i32::from(number % self.plan.groups));
+            let (shape, count) = (self.plan.shape, self.plan.operations);
+            let strands = 0..self.plan.strands;
+            let strands = strands.map(|_| Operations::draw(self.world, shape, count)).collect();
+            self.add_program(group, strands, self.plan.call_timeout);
+        }
+        self.weather_storm()?;
+        self.calm_down()?;
+        self.read_everything()?;
+        self.die_and_read_again()?;
+        self.check_history()
+    }
+
+    fn add_program(&mut self, group: GroupId, strands: Vec<Operations>, patience: Duration) {
+        let number = self.cluster.programs.len();
+        let plan = ProgramPlan {
+            number: number as u16,
+            group,
+            servers: self.cluster.addresses(),
+            strands,
+            connections: self.plan.connections,
+            call_timeout: patience,
+        };
+        self.cluster.programs.push(Program::new(plan, self.history.clone()));
+        self.cluster.start_program(self.world, number);
+    }
+
+    /// Faults strike until their time is over or the clients are done.
+    fn weather_storm(&mut self) -> Result<(), Violation> {
+        let end = self.world.now() + self.plan.storm;
+        while self.world.now() < end && self.cluster.has_programs(self.world) {
+            self.storm.step(self.world, &mut self.cluster, &mut self.story);
+            let until = self.storm.next_at().min(end);
+            self.go_on(until, |_| false)?;
+            for number in 0..self.cluster.servers.len() {
+                self.cluster.supervise(self.world, number);
+            }
+        }
+        Ok(())
+    }
+
+    /// No more faults: everything comes to its end in time.
+    fn calm_down(&mut self) -> Result<(), Violation> {
+        self.story.tell(self.world.now(), || "the storm is over".to_owned());
+        self.storm.heal(self.world, &mut self.cluster);
+        let end = self.world.now() + CALM_MAX;
+        self.until_ready(end)?;
+        for program in &self.cluster.programs {
+            program.stop();
+        }
+        self.until(end, "the clients are done", |stage| !stage.cluster.has_programs(stage.world))?;
+        Ok(())
+    }
+
+    /// Reads all keys of all groups, which must be answered now.
+    fn read_everything(&mut self) -> Result<(), Violation> {
+        if (0..self.cluster.servers.len()).any(|number| self.cluster.is_given_up(number)) {
+            return Ok(());
+        }
+        let first_call = self.history.counts().0;
+        for group in groups(&self.plan) {
+            let reads = vec![Operations::read_all(self.plan.shape)];
+            self.add_program(group, reads, READ_PATIENCE);
+        }
+        let end = self.world.now() + CALM_MAX;
+        self.until(end, "everything is read", |stage| !stage.cluster.has_programs(stage.world))?;
+        let calls = self.history.snapshot();
+        match calls.iter().skip(first_call).find(|call| !call.is_done()) {
+            None => Ok(()),
+            Some(call) => Err(Violation::new(Rule::Liveness, format!("without faults: {call}"))),
+        }
+    }
+
+    /// Every machine loses power once more, and everything is there.
+    fn die_and_read_again(&mut self) -> Result<(), Violation> {
+        let count = self.cluster.servers.len();
+        if (0..count).any(|number| !self.cluster.may_die(number)) {
+            return Ok(());
+        }
+        self.story.tell(self.world.now(), || "all machines lose power".to_owned());
+        for number in 0..count {
+            self.cluster.crash(self.world, number, CrashKind::PowerLoss);
+        }
+        self.storm.heal(self.world, &mut self.cluster);
+        self.until_ready(self.world.now() + CALM_MAX)?;
+        self.read_everything()
+    }
+
+    fn until_ready(&mut self, end: Moment) -> Result<(), Violation> {
+        self.until(end, "the servers are ready", |stage| {
+            (0..stage.cluster.servers.len())
+                .all(|number| stage.cluster.is_ready(number) || stage.cluster.is_given_up(number))
+        })
+    }
+
+    /// Waits for what must come.
+    fn until(
+        &mut self,
+        end: Moment,
+        what: &str,
+        condition: impl Fn(&Stage<'_>) -> bool,
+    ) -> Result<(), Violation> {
+        while !condition(self) {
+            if self.world.now() >= end {
+                let what = format!("{what}: not after {CALM_MAX:?} without faults");
+                return Err(Violation::new(Rule::Liveness, what));
+            }
+            let step = self.world.now() + Duration::from_millis(10);
+            self.go_on(step.min(end), |_| false)?;
+            for number in 0..self.cluster.servers.len() {
+                if !self.cluster.is_given_up(number) {
+                    self.cluster.supervise(self.world, number);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets time pass, and looks at every step of the servers.
+    fn go_on(
+        &mut self,
+        until: Moment,
+        condition: impl Fn(&Stage<'_>) -> bool,
+    ) -> Result<(), Violation> {
+        let limit = until.since(self.world.now());
+        let stage = &*self;
+        let stopped = self.world.run_until(
+            |_| {
+                if let Some(node) = stage.polled.take() {
+                    stage.cluster.observe(node);
+                }
+                stage.cluster.members().violation().is_some() || condition(stage)
+            },
+            limit,
+        );
+        self.history.set_now(self.world.now());
+        if let Err(failure) = stopped {
+            let rule = match failure.cause {
+                FailureCause::Panicked(_) => Rule::Panic,
+                FailureCause::Spinning { .. } => Rule::Spinning,
+            };
+            return Err(Violation::new(rule, failure.to_string()));
+        }
+        if let Some(violation) = self.cluster.members().violation() {
+            return Err(violation.clone());
+        }
+        while let Some((number, line)) = self.cluster.take_ended(self.world.now())? {
+            let now = self.world.now();
+            self.story.tell(now, || format!("server {}: {line}", number + 1));
+        }
+        Ok(())
+    }
+
+    fn check_history(&mut self) -> Result<(), Violation> {
+        let calls = self.history.snapshot();
+        for group in groups(&self.plan) {
+            let of_group: Vec<_> =
+                calls.iter().filter(|call| call.group == group).cloned().collect();
+            let members = self.cluster.members();
+            let log = members.log(raft_core::GroupId(group.0));
+            check_revisions(log, &of_group)?;
+            let checked = check_keys(&of_group)?;
+            self.keys.keys += checked.keys;
+            self.keys.undecided += checked.undecided;
+        }
+        Ok(())
+    }
+
+    fn report(&self, violation: Option<Violation>) -> Report {
+        let calls = if self.keep.story { self.history.snapshot() } else { Vec::new() };
+        Report {
+            violation,
+            trace_hash: self.world.trace_hash(),
+            events: self.world.events(),
+            simulated: Duration::from_nanos(self.world.now().as_nanos()),
+            strikes: self.storm.strikes().clone(),
+            calls: self.history.counts(),
+            keys: self.keys,
+            tape: if self.keep.tape { self.world.recording() } else { Recording::default() },
+            story: if self.keep.story { self.story.with_calls(&calls) } else { Vec::new() },
+            plan: format!("{:#?}", self.plan),
+        }
+    }
+}

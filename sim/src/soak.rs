@@ -1,0 +1,139 @@
+//! Many seeds, one after the other, on several threads.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::fault::Strikes;
+use crate::run::{Keep, Report, Source, run};
+use crate::violation::{Rule, Violation};
+
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Soak {
+    /// The first seed.
+    pub from: u64,
+    /// How many seeds; none for as many as there is time for.
+    pub seeds: Option<u64>,
+    /// Stop after so long.
+    pub limit: Option<Duration>,
+    /// Threads.
+    pub jobs: usize,
+    /// One in so many seeds runs twice, which must give the same.
+    pub twice_one_in: u64,
+}
+
+/// Sums over many runs.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Runs.
+    pub seeds: u64,
+    /// Things that happened.
+    pub events: u64,
+    /// World time.
+    pub simulated: Duration,
+    /// Calls of clients.
+    pub calls: u64,
+    /// Of them carried out for sure.
+    pub done: u64,
+    /// Keys whose history was searched, and those given up.
+    pub keys: (u64, u64),
+    /// Faults.
+    pub strikes: Strikes,
+    /// Real time.
+    pub elapsed: Duration,
+}
+
+impl Totals {
+    fn add(&mut self, report: &Report) {
+        self.seeds += 1;
+        self.events += report.events;
+        self.simulated += report.simulated;
+        self.calls += report.calls.0 as u64;
+        self.done += report.calls.1 as u64;
+        self.keys.0 += report.keys.keys as u64;
+        self.keys.1 += report.keys.undecided as u64;
+        self.strikes.merge(&report.strikes);
+    }
+}
+
+/// A seed that broke a rule.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The seed.
+    pub seed: u64,
+    /// What it broke.
+    pub violation: Violation,
+}
+
+struct Progress {
+    next: AtomicU64,
+    is_over: AtomicBool,
+    totals: Mutex<Totals>,
+    found: Mutex<Option<Found>>,
+    started: Instant,
+}
+
+/// Runs until a seed breaks a rule, or the seeds or the time are used up. `tell` hears of the sums
+/// once in a while.
+pub fn soak(soak: Soak, tell: impl Fn(&Totals) + Sync) -> (Totals, Option<Found>) {
+    let progress = Progress {
+        next: AtomicU64::new(soak.from),
+        is_over: AtomicBool::new(false),
+        totals: Mutex::default(),
+        found: Mutex::default(),
+        started: Instant::now(),
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..soak.jobs {
+            scope.spawn(|| work(&soak, &progress, &tell));
+        }
+        work(&soak, &progress, &tell);
+    });
+    let totals = lock(&progress.totals).clone();
+    let found = lock(&progress.found).clone();
+    (totals, found)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn work(soak: &Soak, progress: &Progress, tell: &(impl Fn(&Totals) + Sync)) {
+    while !progress.is_over.load(Ordering::Relaxed) {
+        let seed = progress.next.fetch_add(1, Ordering::Relaxed);
+        let is_last = soak.seeds.is_some_and(|count| seed >= soak.from.saturating_add(count));
+        let is_late = soak.limit.is_some_and(|limit| progress.started.elapsed() >= limit);
+        if is_last || is_late {
+            return;
+        }
+        let report = run_seed(seed, soak.twice_one_in);
+        {
+            let mut totals = lock(&progress.totals);
+            totals.add(&report);
+            totals.elapsed = progress.started.elapsed();
+            tell(&totals);
+        }
+        if let Some(violation) = report.violation {
+            progress.is_over.store(true, Ordering::Relaxed);
+            let mut found = lock(&progress.found);
+            if found.as_ref().is_none_or(|found| seed < found.seed) {
+                *found = Some(Found { seed, violation });
+            }
+        }
+    }
+}
+
+/// Runs a seed, now and then twice.
+fn run_seed(seed: u64, twice_one_in: u64) -> Report {
+    let source = Source::Seed(seed);
+    let mut report = run(&source, Keep::default());
+    if twice_one_in > 0 && seed.is_multiple_of(twice_one_in) && report.violation.is_none() {
+        let again = run(&source, Keep::default());
+        if again.trace_hash != report.trace_hash {
+            let what = format!("{:016x}, then {:016x}", report.trace_hash, again.trace_hash);
+            report.violation = Some(Violation::new(Rule::Determinism, what));
+        }
+    }
+    report
+}

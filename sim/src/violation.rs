@@ -1,0 +1,66 @@
+//! What a run found.
+
+use std::fmt;
+
+/// Something that must not happen did happen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// Which rule was broken; shrinking keeps it.
+    pub rule: Rule,
+    /// What exactly, for people.
+    pub what: String,
+}
+
+/// The rules that checkers watch over.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Rule {
+    /// A fiber or a checker panicked.
+    Panic,
+    /// A fiber runs for ever without waiting.
+    Spinning,
+    /// At most one node leads a group in a term.
+    OneLeader,
+    /// Term, commit and applied index never go back in a process.
+    Monotonic,
+    /// applied ≤ committed ≤ last, durable ≤ last.
+    IndexOrder,
+    /// What is committed was made durable by a majority before.
+    DurableQuorum,
+    /// A committed entry is the same on every node and after every restart.
+    CommittedEntry,
+    /// Equal applied index, equal state.
+    StateHash,
+    /// A process ends only when asked, or for a fault it met.
+    Ending,
+    /// Damage is found and named, not served.
+    Damage,
+    /// Each entry of the log was proposed by somebody, and for each proposal at most once.
+    Proposal,
+    /// Each write that got an answer is in the log, and the answer is what the entry does.
+    Answer,
+    /// The order of the log and of the reads respects real time.
+    RealTime,
+    /// Each read equals the state at some point of its time.
+    Read,
+    /// The history of each key is linearizable.
+    Linearizable,
+    /// Without faults, everything is answered in time.
+    Liveness,
+    /// Without faults, all members come to the same state.
+    Convergence,
+    /// The same seed gives the same run.
+    Determinism,
+}
+
+impl Violation {
+    /// A violation of `rule`.
+    pub fn new(rule: Rule, what: impl Into<String>) -> Violation {
+        Violation { rule, what: what.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}: {}", self.rule, self.what)
+    }
+}

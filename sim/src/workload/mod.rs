@@ -1,0 +1,11 @@
+//! Clients: what they ask, how, and what they were told.
+
+mod history;
+mod operations;
+mod program;
+mod request;
+
+pub use history::{Answer, Call, History, Lane, Point, View};
+pub use operations::{Operations, PlannedOperation, Shape};
+pub use program::{Program, ProgramPlan};
+pub use request::{Request, label};
