@@ -175,9 +175,11 @@ impl Spares {
         file.close().await?;
         storage.rename(&unfinished, &path).await?;
         storage.sync_dir(&self.plan.dir).await?;
-        self.next_number.set(number + 1);
         let options = OpenOptions { write: true, create: false, dsync: true };
-        Ok(Some(Segment { header, file: storage.open(&path, options).await? }))
+        let file = storage.open(&path, options).await?;
+        // Only now: numbers have no gap, so that a segment which cannot be used is replaced.
+        self.next_number.set(number + 1);
+        Ok(Some(Segment { header, file }))
     }
 
     /// Takes the name from a file that is not needed any more, before its header changes.
