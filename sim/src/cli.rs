@@ -1,4 +1,5 @@
 //! Verbs of the command line.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to people")]
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;

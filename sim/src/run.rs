@@ -100,7 +100,6 @@ struct Stage<'a> {
     world: &'a World,
     plan: Plan,
     cluster: Cluster,
-    members: Arc<Mutex<Members>>,
     history: History,
     storm: Storm,
     story: Story,
@@ -115,7 +114,7 @@ impl<'a> Stage<'a> {
         let plan = Plan::draw(world);
         world.network().set_options(plan.network);
         let members = Arc::new(Mutex::new(Members::default()));
-        let cluster = Cluster::new(&plan, Arc::clone(&members));
+        let cluster = Cluster::new(&plan, members);
         for server in &cluster.servers {
             world.disk(server.key).set_options(plan.disk);
         }
@@ -131,7 +130,7 @@ impl<'a> Stage<'a> {
         let storm = Storm::new(&plan, history.clone());
         let story = Story::new(keep.story);
         let keys = KeysChecked::default();
-        Stage { world, plan, cluster, members, history, storm, story, keys, polled, keep }
+        Stage { world, plan, cluster, history, storm, story, keys, polled, keep }
     }
 
     fn play(&mut self) -> Result<(), Violation> {

@@ -1,7 +1,5 @@
 //! How a node ends when something on one of its shards fails.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

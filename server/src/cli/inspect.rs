@@ -23,6 +23,8 @@ use crate::identity;
 /// Names below a group's directory.
 const HARD_STATE: &str = "hard-state";
 const LOG: &str = "log";
+/// No frame is longer, whatever limits the node had: a segment is 2 GiB at most.
+const FRAME_BYTES_MAX: u64 = 1 << 31;
 
 pub(super) fn run(verb: &InspectVerb, group: i32, output: &mut Output) -> Result<(), Failure> {
     match verb {
@@ -107,7 +109,7 @@ fn hard_state(files: &Files, output: &mut Output) -> Result<(), Failure> {
 
 fn log(files: &Files, range: RecordRange, output: &mut Output) -> Result<(), Failure> {
     let (state, _) = files.saved_state()?;
-    let mut recovery = Recovery::new(files.identity, state.durable_sequence);
+    let mut recovery = Recovery::new(files.identity, state.durable_sequence, FRAME_BYTES_MAX);
     let mut rows = Rows { range, printed: 0 };
     for number in files.segments()? {
         let path = files.segment(number);
@@ -138,8 +140,8 @@ fn scan(
                 size
             }
             Fed::Nothing(size) => size,
-            // The whole rest was given.
-            Fed::More(_) => rest.len(),
+            // The whole rest was given, or none of it matters.
+            Fed::More(_) | Fed::Rest => rest.len(),
         };
         rest = rest.get(consumed..).unwrap_or_default();
     }

@@ -47,3 +47,11 @@ fn the_others_go_on_when_the_leader_is_killed() {
         cluster.leader();
     }
 }
+
+#[test]
+fn a_leader_that_stops_in_order_leaves_a_leader_behind() {
+    let mut cluster = Cluster::start(7, 3);
+    let first = cluster.leader();
+    cluster.stop_node(first);
+    assert_ne!(cluster.leader(), first);
+}

@@ -98,6 +98,9 @@ impl Program {
     }
 }
 
+/// The value of each key that was read or written, `None` where there was none.
+type Known = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
 /// One call after the other.
 struct Strand {
     lane: Lane,
@@ -106,7 +109,7 @@ struct Strand {
     client: Client,
     shard: Shard,
     /// What the program saw last, for compare-and-set.
-    known: Rc<RefCell<BTreeMap<Vec<u8>, Option<Vec<u8>>>>>,
+    known: Rc<RefCell<Known>>,
 }
 
 impl Strand {
