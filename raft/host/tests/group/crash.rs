@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use raft_core::NodeId;
 use raft_host::hard_state;
-
 use runtime::sim::{CrashKind, Ending, NodeKey, Run, World, WorldOptions};
 
 use crate::ledger::{IDENTITY, Ledger, LifeError, live, small_options};
