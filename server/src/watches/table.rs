@@ -119,7 +119,9 @@ impl Table {
             let id = machine.watch(key);
             match u64::try_from(known) {
                 Ok(known) => {
-                    listed.insert(id);
+                    if request.sync_all {
+                        listed.insert(id);
+                    }
                     self.add(machine, watcher, id, known);
                 }
                 Err(_) => {
