@@ -111,6 +111,13 @@ impl<M: StateMachine> Group<M> {
         }
     }
 
+    /// Whether nobody else can have been elected by now. To be asked just before the answer to a read
+    /// leaves that was [`ReadGate::Ready`] some time ago; when it does not hold, the read begins anew.
+    pub fn lease_holds(&self) -> bool {
+        let now = self.0.shard.clock().now();
+        self.0.core.borrow().raft.lease_holds(now)
+    }
+
     /// Waits until the reads of `token` can be answered.
     ///
     /// # Errors

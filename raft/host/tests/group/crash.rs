@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use crate::ledger::{Ledger, LifeError, live, small_options};
+use raft_core::NodeId;
+use raft_host::hard_state;
 use runtime::sim::{CrashKind, Ending, NodeKey, Run, World, WorldOptions};
+
+use crate::ledger::{IDENTITY, Ledger, LifeError, live, small_options};
 
 const NODE: NodeKey = NodeKey(1);
 const LONG: Duration = Duration::from_secs(60);
@@ -39,7 +42,7 @@ fn a_group_of_one_serves_stops_and_restarts_with_everything() {
     assert!(segments > 4, "the log has rolled: {segments}");
 }
 
-/// Invariants I7, I14 and I25, pitfalls 1, 2 and 3, trap G2: whenever the node dies, what was acknowledged is there after the
+/// Invariants I7, I14 and I25: whenever the node dies, what was acknowledged is there after the
 /// restart, also when it dies again while it recovers, and it leads in a new term.
 fn dies_everywhere(kind: CrashKind, seed: u64, stride: u64) {
     let events = {
@@ -73,11 +76,30 @@ fn killed_at_any_event_nothing_acknowledged_is_lost() {
     dies_everywhere(CrashKind::Kill, 11, 1);
 }
 
-/// Trap G4: an acknowledged entry survives the loss of everything that no sync covered.
+/// Pitfall 3, trap G4: an acknowledged entry survives the loss of everything that no sync covered.
 #[test]
-fn without_power_at_any_event_nothing_acknowledged_is_lost() {
+fn pitfall_03_g4_without_power_at_any_event_nothing_acknowledged_is_lost() {
     dies_everywhere(CrashKind::PowerLoss, 12, 1);
     dies_everywhere(CrashKind::PowerLoss, 13, 1);
+}
+
+/// Pitfalls 1 and 2, trap G2: the term in which a node leads, and its own vote, are durable before
+/// it leads, in a file that no later rename can bring back to an older state.
+#[test]
+fn pitfall_01_g2_term_and_vote_are_durable_before_a_node_leads() {
+    let world = World::new(WorldOptions::new(14));
+    let ledger = Ledger::default();
+    for life in 1..=5 {
+        drop(start(&world, &ledger, 25));
+        assert!(world.run_until(|_| ledger.book().opened == life, LONG).unwrap());
+        let bytes = world.disk(NODE).read_durable("groups/7/hard-state").unwrap();
+        let saved = hard_state::newest(IDENTITY, &bytes).unwrap();
+        assert_eq!(saved.state.hard_state.term.0, ledger.book().term);
+        assert_eq!(saved.state.hard_state.vote, Some(NodeId(1)));
+        assert!(saved.is_mirrored);
+        world.crash(NODE, CrashKind::PowerLoss);
+        assert_eq!(world.disk(NODE).read("groups/7/hard-state").unwrap(), bytes);
+    }
 }
 
 /// What a restart reads after a kill may not be durable yet, and is before anything builds on it.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::ledger::{Ledger, LifeError, Machine, live, payload_of, small_options};
 use raft_host::{Group, GroupError, GroupOptions, Refusal};
 use runtime::Shard;
 use runtime::sim::{
     CrashKind, DiskEffect, DiskFault, DiskHandle, DiskOperation, EIO, Ending, NodeKey, Run, World,
     WorldOptions,
 };
+
+use crate::ledger::{Ledger, LifeError, Machine, live, payload_of, small_options};
 
 const NODE: NodeKey = NodeKey(1);
 const LONG: Duration = Duration::from_secs(60);
@@ -44,7 +45,7 @@ fn segments(disk: &DiskHandle) -> Vec<String> {
 /// Pitfall 23, trap G3, invariant I22: a write that failed once is not tried again, and nothing is
 /// acknowledged after it, although the disk would work again.
 #[test]
-fn pitfall_23_a_failed_write_ends_all_acknowledgements() {
+fn pitfall_23_g3_a_failed_write_ends_all_acknowledgements() {
     for fault in 0..12 {
         let world = World::new(WorldOptions::new(20 + fault));
         let ledger = Ledger::default();

@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::ledger::{Ledger, LifeError, Machine, payload_of, small_options};
 use raft_core::{Config, Message, NodeId, RaftOptions, RoleName};
 use raft_host::{Group, GroupOptions, Outbox, Refusal, SnapshotBoundary};
 use runtime::sim::{CrashKind, Ending, NodeKey, World, WorldOptions};
 use runtime::{Shard, Signal};
+
+use crate::ledger::{Ledger, LifeError, Machine, payload_of, small_options};
 
 const NODE: NodeKey = NodeKey(1);
 const LONG: Duration = Duration::from_secs(300);

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::ledger::{Ledger, LifeError, Machine, payload_of, small_options};
 use raft_host::{Group, SnapshotBoundary};
 use runtime::Shard;
 use runtime::sim::{CrashKind, Ending, NodeKey, World, WorldOptions};
+
+use crate::ledger::{Ledger, LifeError, Machine, payload_of, small_options};
 
 const NODE: NodeKey = NodeKey(1);
 const LONG: Duration = Duration::from_secs(60);
