@@ -429,7 +429,7 @@ fn converge(seed: u64) -> usize {
                 bench.table.close(&mut bench.machine, client(number));
                 memory.clear();
             }
-            7 | 8 | 9 => {
+            7..=9 => {
                 let told = bench.dispatch();
                 count += told.len();
                 open.extend(told);
