@@ -49,9 +49,9 @@ golden:
 bench:
     cargo run --release -- bench put
 
-# Three nodes of this machine, from configs/; ends with them.
+# Three development nodes on this machine.
 cluster:
-    for n in 1 2 3; do cargo run --release -- serve --config configs/node$n.toml & done; wait
+    cargo run --release -- dev --nodes 3
 
 # What runs on every submission: all of the above and the real binary.
 ci:

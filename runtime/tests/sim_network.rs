@@ -1,7 +1,6 @@
 //! The simulated network, as programs see it.
 #![expect(clippy::unwrap_used, reason = "a panic of a program fails its test")]
 
-use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -476,31 +475,4 @@ fn a_detached_stream_goes_to_another_shard_with_all_its_bytes() {
         assert_eq!(read.read(&mut [0; 5]).await?, 0, "dropped while it was detached");
         Ok(())
     });
-}
-
-#[test]
-fn connections_spread_over_the_shards_of_a_server() {
-    let world = world(1);
-    let shards = Arc::new(Mutex::new(BTreeSet::new()));
-    let seen = Arc::clone(&shards);
-    drop(world.start::<BootError, _, _>(SERVER, 3, move |shard: Shard| {
-        let seen = Arc::clone(&seen);
-        async move {
-            let options = ListenOptions { reuse_port: true };
-            let address = "0.0.0.0:7000".parse().unwrap();
-            let listener = shard.network().listen(address, options).await.unwrap();
-            loop {
-                drop(listener.accept().await.unwrap());
-                seen.lock().unwrap().insert(shard.id());
-            }
-        }
-    }));
-    client(&world, |shard| async move {
-        for _ in 0..30 {
-            let (mut read, _write) = shard.network().connect(server_address()).await?.split();
-            assert_eq!(read.read(&mut [0]).await?, 0);
-        }
-        Ok(())
-    });
-    assert_eq!(shards.lock().unwrap().len(), 3);
 }

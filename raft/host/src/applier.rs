@@ -38,16 +38,17 @@ pub(crate) async fn run<M: StateMachine>(group: Rc<Shared<M>>) {
         };
         match slice.and_then(|slice| group.apply(&slice)) {
             Ok(()) => {}
-            Err(error) => return group.fail(error),
+            Err(error) => {
+                group.fail(error);
+                break;
+            }
         }
-        let more = {
-            let core = group.core.borrow();
-            core.tail.applied() < core.apply_to
-        };
-        if more {
+        // The slice is gone: memory that nobody else reads is free now.
+        if group.let_go() {
             group.shard.pass().await;
         }
     }
+    reader.close().await;
 }
 
 /// Committed records of one frame.
@@ -95,9 +96,17 @@ impl<M: StateMachine> Shared<M> {
         core.raft.applied(applied);
         drop(core);
         self.drain(&[]);
-        self.core.borrow_mut().tail.evict();
         self.changed.notify_all();
         Ok(())
+    }
+
+    /// Lets go of what the cache is not for. Returns whether there is more to apply.
+    fn let_go(&self) -> bool {
+        let mut core = self.core.borrow_mut();
+        // A leader without followers reads nothing twice; a follower may lead next.
+        let keep = self.replicates.get() || core.raft.leads().is_none();
+        core.tail.evict(if keep { self.options.cache_bytes_max } else { 0 });
+        core.tail.applied() < core.apply_to
     }
 
     /// Verified memory that does not hold what it held.

@@ -168,7 +168,10 @@ impl<M: StateMachine> Shared<M> {
     /// Whether something accepted can still come to its end on this node alone.
     pub(crate) fn has_accepted_work(&self) -> bool {
         let core = self.core.borrow();
-        core.tail.has_pending() || core.is_writing || core.tail.applied() < core.apply_to
+        let waits_for_disk = core.tail.pending_size().is_some_and(|size| {
+            size as u64 <= core.room || self.spares.ready() > 0 || !self.spares.is_in_trouble()
+        });
+        waits_for_disk || core.is_writing || core.tail.applied() < core.apply_to
     }
 
     pub(crate) fn refuse_behind(&self, index: Index, refusal: Refusal) {

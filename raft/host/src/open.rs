@@ -47,6 +47,7 @@ impl<M: StateMachine> Group<M> {
             identity: options.identity,
             size: options.segment_bytes,
             spares: options.spare_segments,
+            frame_bytes_max: options.frame_bytes_max(),
         };
         make_directories(shard, &plan.dir).await?;
         let hard_state = open_hard_state(shard, &options, &plan).await?;

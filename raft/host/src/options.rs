@@ -82,6 +82,11 @@ impl GroupOptions {
         format!("{}/log", self.dir)
     }
 
+    /// Bytes of the longest frame.
+    pub(crate) fn frame_bytes_max(&self) -> u64 {
+        frame_size(record_size(self.payload_bytes_max)).max(self.batch_bytes) as u64
+    }
+
     /// Checks that the limits fit each other.
     pub(crate) fn check(&self) -> Result<(), GroupError> {
         let block = BLOCK as u64;
@@ -91,8 +96,7 @@ impl GroupOptions {
         if self.batch_bytes < BLOCK || !self.batch_bytes.is_multiple_of(BLOCK) {
             return Err(GroupError::Options("batch_bytes is not in whole blocks"));
         }
-        let largest = frame_size(record_size(self.payload_bytes_max)).max(self.batch_bytes);
-        if self.segment_bytes < block + largest as u64 {
+        if self.segment_bytes < block + self.frame_bytes_max() {
             return Err(GroupError::Options("the largest entry does not fit into a segment"));
         }
         if self.spare_segments == 0 {

@@ -17,18 +17,25 @@ pub(crate) async fn run<M: StateMachine>(group: Rc<Shared<M>>) {
         group.send_work.wait().await;
         let followers: Vec<NodeId> = group.core.borrow().raft.followers().collect();
         for follower in followers {
-            while let Some(wanted) = group.send_from_memory(follower) {
-                match group.send_from_disk(&mut reader, follower, wanted).await {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => return group.fail(error),
-                }
+            if let Err(error) = group.send_to(&mut reader, follower).await {
+                group.fail(error);
             }
         }
     }
+    reader.close().await;
 }
 
 impl<M: StateMachine> Shared<M> {
+    /// Sends all that a follower has room for.
+    async fn send_to(&self, reader: &mut LogReader, to: NodeId) -> Result<(), GroupError> {
+        while let Some(wanted) = self.send_from_memory(to) {
+            if !self.send_from_disk(reader, to, wanted).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Sends all that a follower has room for, as long as it is in memory. Returns what is not.
     fn send_from_memory(&self, to: NodeId) -> Option<Sendable> {
         loop {

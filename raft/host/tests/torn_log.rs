@@ -12,6 +12,8 @@ use raft_host::log::segment::{BLOCK, Identity, SegmentHeader};
 const IDENTITY: Identity = Identity { cluster: 0xC1, group: GroupId(4) };
 const SEGMENT: usize = 5 * BLOCK;
 const SECTOR: usize = 512;
+/// The longest frame of the small log.
+const FRAME_MAX: u64 = 2 * BLOCK as u64;
 
 type Entry = (u64, u32, Vec<u8>);
 
@@ -135,7 +137,7 @@ impl Log {
 
 /// Feeds the segments in pieces of two blocks, so that frames lie across the pieces.
 fn recover(segments: &[Vec<u8>], mark: u64) -> Result<(Recovered, Vec<Entry>), Damage> {
-    let mut recovery = Recovery::new(IDENTITY, mark);
+    let mut recovery = Recovery::new(IDENTITY, mark, FRAME_MAX);
     let mut entries: Vec<Entry> = vec![];
     for (number, bytes) in (1..).zip(segments) {
         recovery.begin_segment(number, bytes.len() as u64, &bytes[..BLOCK.min(bytes.len())])?;
@@ -151,7 +153,7 @@ fn recover(segments: &[Vec<u8>], mark: u64) -> Result<(Recovered, Vec<Entry>), D
                 Fed::More(size) if start + size <= bytes.len() => {
                     end = (start + size.max(2 * BLOCK)).min(bytes.len());
                 }
-                Fed::More(_) => break,
+                Fed::More(_) | Fed::Rest => break,
             }
         }
     }
@@ -358,12 +360,12 @@ fn every_cut_of_a_file_is_refused() {
 #[test]
 fn a_missing_segment_is_noticed() {
     let log = small_log();
-    let mut recovery = Recovery::new(IDENTITY, 0);
+    let mut recovery = Recovery::new(IDENTITY, 0, FRAME_MAX);
     recovery.begin_segment(1, SEGMENT as u64, &log.segments[0][..BLOCK]).unwrap();
     let damage = recovery.begin_segment(3, SEGMENT as u64, &log.segments[1][..BLOCK]).unwrap_err();
     assert_eq!((damage.kind, damage.segment), (DamageKind::Missing, 2));
     // The first one missing: what is left begins in the middle and has no predecessor to check.
-    let mut recovery = Recovery::new(IDENTITY, 0);
+    let mut recovery = Recovery::new(IDENTITY, 0, FRAME_MAX);
     assert!(recovery.begin_segment(2, SEGMENT as u64, &log.segments[1][..BLOCK]).is_ok());
 }
 
@@ -471,20 +473,20 @@ fn what_a_newer_version_wrote_is_never_cut() {
 fn a_log_whose_head_is_gone_begins_in_the_middle() {
     let log = small_log();
     let tail = [log.segments[1].clone()];
-    let mut recovery = Recovery::new(IDENTITY, 5);
+    let mut recovery = Recovery::new(IDENTITY, 5, FRAME_MAX);
     recovery.begin_segment(2, SEGMENT as u64, &tail[0][..BLOCK]).unwrap();
     let mut start = BLOCK;
     while start < SEGMENT {
         match recovery.feed(&tail[0][start..]).unwrap() {
             Fed::Frame { size, .. } | Fed::Nothing(size) => start += size,
-            Fed::More(_) => break,
+            Fed::More(_) | Fed::Rest => break,
         }
     }
     let recovered = recovery.finish().unwrap();
     assert_eq!(recovered.image.first(), Some(Index(6)));
     assert_eq!(recovered.image.last().index, Index(10));
     // With its first frame damaged nobody knows where it begins.
-    let mut recovery = Recovery::new(IDENTITY, 0);
+    let mut recovery = Recovery::new(IDENTITY, 0, FRAME_MAX);
     recovery.begin_segment(2, SEGMENT as u64, &tail[0][..BLOCK]).unwrap();
     let mut damaged = tail[0].clone();
     damaged[BLOCK] ^= 1;

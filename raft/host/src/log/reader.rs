@@ -72,6 +72,15 @@ impl LogReader {
         }
     }
 
+    /// Closes the file. Nothing was written through it, so an error says nothing.
+    pub(crate) async fn close(self) {
+        if let Some((header, file)) = self.open
+            && let Err(error) = file.close().await
+        {
+            tracing::warn!(segment = header.number, %error, "cannot close a segment");
+        }
+    }
+
     async fn segment(&mut self, number: u64) -> Result<(SegmentHeader, DirectFile), GroupError> {
         if let Some((header, file)) = &self.open
             && header.number == number

@@ -10,8 +10,9 @@
 //!   is cut and nothing behind is used.
 //!
 //! A frame is made while at most the frames behind its durable sequence are unfinished, so every
-//! intact frame is a witness for those before it. Looking for witnesses, recovery reads on to the
-//! end of all segments.
+//! intact frame is a witness for those before it. A frame begins where the one before ends, so the
+//! first witness is no further away than the longest frame: that far recovery looks behind the stop
+//! and into each later segment.
 
 use raft_core::entry::{Record, RecordFault, RecordSeed};
 use raft_core::{EntryKind, Index, Position};
@@ -29,6 +30,8 @@ pub struct Recovery {
     seed: RecordSeed,
     /// Frames up to this one were acknowledged, says the hard state.
     durable_mark: u64,
+    /// Bytes of the longest frame.
+    frame_bytes_max: u64,
     image: LogImage,
     next_sequence: u64,
     previous: u32,
@@ -37,6 +40,8 @@ pub struct Recovery {
     segment: Option<SegmentHeader>,
     /// Where the bytes that are fed next lie in the segment.
     offset: u64,
+    /// Where the look for witnesses began in this segment.
+    looks_from: u64,
     /// Where the chain stopped, as long as no later segment has gone on with it.
     stop: Option<Stop>,
     /// Segment and offset behind the last frame of the chain.
@@ -81,6 +86,8 @@ pub enum Fed<'a> {
     Nothing(usize),
     /// At least this many bytes are needed from here on.
     More(usize),
+    /// The rest of the segment cannot matter.
+    Rest,
 }
 
 /// The log of a group after recovery.
@@ -163,12 +170,14 @@ impl std::fmt::Display for DamageKind {
 
 impl Recovery {
     /// Starts a recovery. `durable_mark` is the sequence number of a frame that is known to have
-    /// been durable, zero if none is.
-    pub fn new(identity: Identity, durable_mark: u64) -> Recovery {
+    /// been durable, zero if none is; no frame is longer than `frame_bytes_max`.
+    pub fn new(identity: Identity, durable_mark: u64, frame_bytes_max: u64) -> Recovery {
         Recovery {
             identity,
             seed: identity.seed(),
             durable_mark,
+            frame_bytes_max,
+            looks_from: 0,
             image: LogImage::default(),
             next_sequence: 0,
             previous: 0,
@@ -211,6 +220,7 @@ impl Recovery {
         }
         self.segment = Some(header);
         self.offset = BLOCK as u64;
+        self.looks_from = self.offset;
         Ok(header)
     }
 
@@ -233,12 +243,15 @@ impl Recovery {
                 Next::Stop(stop) => self.stop_at(stop),
             }
         }
+        if self.offset - self.looks_from > self.frame_bytes_max + BLOCK as u64 {
+            return Ok(Fed::Rest);
+        }
         self.look_for_witness(place, bytes)?;
         self.offset += BLOCK as u64;
         Ok(Fed::Nothing(BLOCK))
     }
 
-    /// The result, once all segments were fed to their ends.
+    /// The result, once all segments were fed to their ends or [`Fed::Rest`].
     pub fn finish(mut self) -> Result<Recovered, Damage> {
         if let Some(last) = self.segment {
             self.pause(last.number, last.size);
@@ -380,6 +393,7 @@ impl Recovery {
         self.next_sequence = header.sequence + 1;
         self.commit = self.commit.max(header.commit);
         self.offset += header.size() as u64;
+        self.looks_from = self.offset;
         self.end = (segment.number, self.offset);
         Fed::Frame { header, records, size: header.size() }
     }

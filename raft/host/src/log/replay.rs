@@ -43,10 +43,11 @@ pub(crate) async fn replay(
         plan,
         fibers: FiberGroup::new(shard, "replay"),
         numbers: &numbers,
+        current: None,
         planned: (0, 0),
         reads: VecDeque::new(),
         segments: VecDeque::new(),
-        recovery: Recovery::new(plan.identity, durable_mark),
+        recovery: Recovery::new(plan.identity, durable_mark, plan.frame_bytes_max),
         carry: Carry { buffer: shard.buffer(CARRY), start: 0, end: 0 },
     };
     replay.run(on_frame).await?;
@@ -74,6 +75,8 @@ struct Replay<'a> {
     plan: &'a SegmentPlan,
     fibers: FiberGroup,
     numbers: &'a [u64],
+    /// The segment whose bytes are being fed.
+    current: Option<u64>,
     /// The next read: which of the numbers, at which offset.
     planned: (usize, u64),
     reads: VecDeque<Read>,
@@ -107,6 +110,7 @@ impl Replay<'_> {
             let bytes = bytes.map_err(during("read", &path))?;
             let behind_header = if read.offset == 0 {
                 self.carry.clear();
+                self.current = Some(read.number);
                 self.begin_segment(read.number, read.file_size, &bytes)?;
                 bytes.get(BLOCK..).unwrap_or_default()
             } else {
@@ -172,6 +176,10 @@ impl Replay<'_> {
                     size
                 }
                 Fed::Nothing(size) => size,
+                Fed::Rest => {
+                    self.skip_segment();
+                    return Ok(());
+                }
                 Fed::More(wanted) => {
                     rest = self.carry.fill(self.shard, wanted, rest);
                     if self.carry.bytes().len() < wanted {
@@ -185,6 +193,16 @@ impl Replay<'_> {
             } else {
                 rest = rest.get(consumed..).unwrap_or_default();
             }
+        }
+    }
+
+    /// Forgets the reads of the current segment.
+    fn skip_segment(&mut self) {
+        let Some(current) = self.current else { return };
+        self.carry.clear();
+        self.reads.retain(|read| read.number != current);
+        if self.numbers.get(self.planned.0) == Some(&current) {
+            self.planned = (self.planned.0 + 1, 0);
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct SegmentPlan {
     pub(crate) size: u64,
     /// Segments kept ready.
     pub(crate) spares: usize,
+    /// Bytes of the longest frame.
+    pub(crate) frame_bytes_max: u64,
 }
 
 /// A segment that can be written.
@@ -175,9 +177,11 @@ impl Spares {
         file.close().await?;
         storage.rename(&unfinished, &path).await?;
         storage.sync_dir(&self.plan.dir).await?;
-        self.next_number.set(number + 1);
         let options = OpenOptions { write: true, create: false, dsync: true };
-        Ok(Some(Segment { header, file: storage.open(&path, options).await? }))
+        let file = storage.open(&path, options).await?;
+        // Not before: after an error the same number is made again.
+        self.next_number.set(number + 1);
+        Ok(Some(Segment { header, file }))
     }
 
     /// Takes the name from a file that is not needed any more, before its header changes.

@@ -22,7 +22,6 @@ pub(crate) struct LogTail {
     /// Being written or written, in order of index; those in front may be applied already.
     held: VecDeque<Held>,
     held_bytes: usize,
-    cache_bytes_max: usize,
     image: LogImage,
     /// The last entry, pending ones included.
     last: Position,
@@ -75,7 +74,6 @@ impl LogTail {
             pending: VecDeque::new(),
             held: VecDeque::new(),
             held_bytes: 0,
-            cache_bytes_max: options.cache_bytes_max,
             last: Position { index: image.last().index.max(applied), ..image.last() },
             image,
             applied,
@@ -86,11 +84,6 @@ impl LogTail {
 
     pub(crate) fn applied(&self) -> Index {
         self.applied
-    }
-
-    /// Whether something waits to be written.
-    pub(crate) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
     }
 
     pub(crate) fn unapplied(&self) -> u64 {
@@ -225,9 +218,9 @@ impl LogTail {
         self.unapplied_bytes = self.unapplied_bytes.saturating_sub(bytes);
     }
 
-    /// Lets go of applied frames that the cache has no room for.
-    pub(crate) fn evict(&mut self) {
-        while self.held_bytes > self.cache_bytes_max
+    /// Lets go of the oldest applied frames until no more than `kept_max` bytes are held.
+    pub(crate) fn evict(&mut self, kept_max: usize) {
+        while self.held_bytes > kept_max
             && let Some(held) = self.held.pop_front_if(|held| held.last() <= self.applied)
         {
             self.held_bytes -= held.frame.size();

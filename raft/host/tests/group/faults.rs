@@ -96,6 +96,24 @@ fn a_spare_segment_that_cannot_be_synced_is_made_anew() {
     end(&world, &start(&world, &ledger, 1)).unwrap();
 }
 
+/// Whichever step fails on the way from a finished file to an open spare segment, the segment that is
+/// made anew has the next number.
+#[test]
+fn a_spare_segment_that_cannot_be_named_or_opened_is_made_anew() {
+    for fault in 0..24 {
+        let world = World::new(WorldOptions::new(40 + fault));
+        let ledger = Ledger::default();
+        let run = start(&world, &ledger, 60);
+        world.run_until(|_| ledger.book().acknowledged.len() > 5, LONG).unwrap();
+        let rule = DiskFault::new(DiskOperation::Directory, DiskEffect::Error(EIO));
+        let rule = rule.path(if fault % 2 == 0 { "" } else { ".log" });
+        world.disk(NODE).add_fault(rule.one_in(1 + fault / 4).times(2));
+        end(&world, &run).unwrap();
+        world.disk(NODE).clear_faults();
+        end(&world, &start(&world, &ledger, 1)).unwrap();
+    }
+}
+
 /// Pitfall 24: the disk said that it wrote, and did not, or wrote elsewhere.
 #[test]
 fn pitfall_24_lost_and_misdirected_writes_are_found_at_the_next_start() {
