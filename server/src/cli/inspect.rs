@@ -105,9 +105,12 @@ fn hard_state(files: &Files, output: &mut Output) -> Result<(), Failure> {
     output.table(&rows.map(|(name, text)| vec![name.to_owned(), text]))
 }
 
+/// No frame is longer; the node's own limit is not known here.
+const FRAME_BYTES_MAX: u64 = 1 << 40;
+
 fn log(files: &Files, range: RecordRange, output: &mut Output) -> Result<(), Failure> {
     let (state, _) = files.saved_state()?;
-    let mut recovery = Recovery::new(files.identity, state.durable_sequence);
+    let mut recovery = Recovery::new(files.identity, state.durable_sequence, FRAME_BYTES_MAX);
     let mut rows = Rows { range, printed: 0 };
     for number in files.segments()? {
         let path = files.segment(number);
@@ -139,7 +142,7 @@ fn scan(
             }
             Fed::Nothing(size) => size,
             // The whole rest was given.
-            Fed::More(_) => rest.len(),
+            Fed::More(_) | Fed::Rest => rest.len(),
         };
         rest = rest.get(consumed..).unwrap_or_default();
     }

@@ -181,8 +181,7 @@ impl Cluster {
                 *result.lock().unwrap() = leader;
             }
         });
-        let leader = *found.lock().unwrap();
-        leader
+        *found.lock().unwrap()
     }
 }
 
