@@ -3,11 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "../cluster_sim/cluster.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod cluster;
 mod session;
 #[path = "../support/simulated.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod simulated;
 
+mod leaders;
 mod locks;
 mod ttl;
 mod watches;
