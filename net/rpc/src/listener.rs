@@ -31,7 +31,8 @@ impl<H: Handler> Port<H> {
         Port(Rc::new(Service { shard, port, limits, connections, handler, fibers }))
     }
 
-    /// Serves a stream that was accepted here or on another shard.
+    /// Serves a stream that was accepted here or on another shard. Where nothing is accepted,
+    /// [`Connections::close_all`] ends the connections.
     pub fn adopt(&self, stream: Stream) {
         start(&self.0, stream);
     }
@@ -45,7 +46,7 @@ impl<H: Handler> Port<H> {
         let service = &self.0;
         loop {
             match race(service.fibers.stopped(), listener.accept()).await {
-                Either::Left(()) => return,
+                Either::Left(()) => return service.connections.close_all(service.port),
                 Either::Right(Ok(stream)) => place(stream),
                 Either::Right(Err(error)) => {
                     // Mostly a shortage of descriptors, which only time can mend.
