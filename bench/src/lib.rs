@@ -13,7 +13,7 @@
 //! A latency is the time from the burst in which an operation was submitted to the read that
 //! brought its answer: the clock is read once for each of the two, so that measuring costs nothing.
 //!
-//! With [`Options::record`] every acknowledged put is reported, and [`verify`] finds out later
+//! With [`Options::record`] every acknowledged put is reported, and [`verify()`] finds out later
 //! whether the cluster still has it.
 //!
 //! What this crate does not do: it starts no servers and prints nothing.

@@ -9,7 +9,7 @@ use runtime::Signal;
 /// Packets of several sources for one connection: bounded in bytes, and in fair turns.
 ///
 /// While little waits, packets leave in the order in which they came, all of them in one piece. When
-/// more than [`READY_BYTES`] wait, each further packet joins the others of its source, and the
+/// more than `READY_BYTES` wait, each further packet joins the others of its source, and the
 /// sources take turns. The order within a source is kept.
 pub struct SendQueue {
     turns: RefCell<Turns>,
