@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_core::GroupId;
 use raft_host::{Entry, Group};
@@ -29,17 +29,21 @@ impl NodeWitness {
     pub fn new(node: NodeKey, members: Arc<Mutex<Members>>) -> NodeWitness {
         NodeWitness { node, members }
     }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Witness for NodeWitness {
     fn opened(&self, group: &Group<KvStateMachine>) {
         let key = (self.node, group.id());
+        self.members().opened(self.node, group.id());
         GROUPS.with_borrow_mut(|groups| drop(groups.insert(key, group.clone())));
     }
 
     fn applies(&self, group: GroupId, entry: &Entry<'_>) {
-        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        members.applies(self.node, group, entry);
+        self.members().applies(self.node, group, entry);
     }
 }
 

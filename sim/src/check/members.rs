@@ -43,6 +43,10 @@ pub struct Members {
     durable: BTreeMap<(NodeKey, GroupId), u64>,
     writes: BTreeMap<(NodeKey, GroupId), u64>,
     logs: BTreeMap<GroupId, Vec<Applied>>,
+    /// The last entry that a process has applied, once it has recovered.
+    applied: BTreeMap<(NodeKey, GroupId), u64>,
+    /// What recovery has applied so far: nobody sees it before it is made durable.
+    recovering: BTreeMap<(NodeKey, GroupId), Vec<(Applied, u64)>>,
     times: BTreeMap<(GroupId, u64), u64>,
     hashes: BTreeMap<(GroupId, u64), (NodeKey, u64)>,
     violation: Option<Violation>,
@@ -83,6 +87,8 @@ impl Members {
     /// A node's process has ended.
     pub fn died(&mut self, node: NodeKey) {
         self.now.retain(|(other, _), _| *other != node);
+        self.applied.retain(|(other, _), _| *other != node);
+        self.recovering.retain(|(other, _), _| *other != node);
     }
 
     /// A member's disk was exchanged for an older or an empty one.
@@ -96,23 +102,45 @@ impl Members {
 
     /// A member applies an entry, perhaps one that was applied before or elsewhere.
     pub fn applies(&mut self, node: NodeKey, group: GroupId, entry: &Entry<'_>) {
-        let index = entry.index.0;
+        let applied = Applied { index: entry.index.0, payload: entry.payload.to_vec() };
+        if self.applied.contains_key(&(node, group)) {
+            self.applied_for_good(node, group, applied, entry.time_ms);
+        } else {
+            let recovering = self.recovering.entry((node, group)).or_default();
+            recovering.push((applied, entry.time_ms));
+        }
+    }
+
+    /// A member has recovered: what it has applied so far counts, and all that comes.
+    pub fn opened(&mut self, node: NodeKey, group: GroupId) {
+        self.applied.insert((node, group), 0);
+        for (entry, time_ms) in self.recovering.remove(&(node, group)).unwrap_or_default() {
+            self.applied_for_good(node, group, entry, time_ms);
+        }
+    }
+
+    fn applied_for_good(&mut self, node: NodeKey, group: GroupId, entry: Applied, time_ms: u64) {
+        let index = entry.index;
+        let before = self.applied.insert((node, group), index).unwrap_or(0);
         let log = self.logs.entry(group).or_default();
-        let place = log.binary_search_by_key(&index, |applied| applied.index);
-        let what = match place {
-            Ok(place) => {
+        let next = log.partition_point(|applied| applied.index <= before);
+        let what = match log.get(next) {
+            Some(known) if known.index < index => {
+                format!("{node}, group {}: entry {} was there before", group.0, known.index)
+            }
+            Some(known) if known.index > index => {
+                format!("{node}, group {}: entry {index} was not there before", group.0)
+            }
+            Some(known) => {
                 let time = self.times.get(&(group, index)).copied();
-                if log[place].payload == entry.payload && time == Some(entry.time_ms) {
+                if known.payload == entry.payload && time == Some(time_ms) {
                     return;
                 }
                 format!("{node}, group {}: entry {index} is another than before", group.0)
             }
-            Err(place) if place < log.len() => {
-                format!("{node}, group {}: entry {index} was not there before", group.0)
-            }
-            Err(_) => {
-                log.push(Applied { index, payload: entry.payload.to_vec() });
-                self.times.insert((group, index), entry.time_ms);
+            None => {
+                log.push(entry);
+                self.times.insert((group, index), time_ms);
                 return;
             }
         };
