@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use client::{BizCode, GroupId, ProcessId};
+use client::{GroupId, ProcessId};
 use moment::Moment;
 use sim::check::{
     Action, Applied, Decision, Model, RegisterCall, Value, check_keys, check_revisions, decide,
@@ -73,7 +73,13 @@ fn random_calls(dice: &mut Dice) -> Vec<RegisterCall> {
                 Action::Read(_) => state,
                 Action::Write(value, _) => value,
                 Action::Remove(_) => 0,
-                Action::Swap(expected, new, _) => if state == expected { new } else { state },
+                Action::Swap(expected, new, _) => {
+                    if state == expected {
+                        new
+                    } else {
+                        state
+                    }
+                }
             };
         }
         // Times are all different, as in a history.
