@@ -25,10 +25,22 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether the answer carries what is stored, and so may be large.
+    #[inline]
+    pub fn is_read(&self) -> bool {
+        is_read(self.command)
+    }
+
     /// The connection, wherever on this node.
     pub fn client(&self) -> ClientId {
         ClientId { shard: self.shard, connection: self.connection }
     }
+}
+
+/// Whether a command asks for what is stored.
+#[inline]
+pub(crate) fn is_read(command: Command) -> bool {
+    matches!(command, Command::DTKV_GET | Command::DTKV_LIST | Command::DTKV_BATCH_GET)
 }
 
 /// Who had an entry proposed on this node.

@@ -35,7 +35,7 @@ pub enum Mail {
     /// A request for a group of this shard, as it came from a client of another one.
     Request(ForeignRequest),
     /// Encoded answers for a connection of this shard.
-    Answers(ConnectionId, Vec<u8>),
+    Answers(ForeignAnswers),
     /// What has changed under the watches of a connection of this shard.
     Notification(ForeignNotification),
     /// The answer to a notification of a group of this shard.
@@ -54,6 +54,16 @@ pub struct ForeignRequest {
     pub process: wire::ProcessId,
     /// The message of the command.
     pub body: Vec<u8>,
+}
+
+/// Answers on their hop back to the shard of their connection.
+pub struct ForeignAnswers {
+    /// Where they go.
+    pub connection: ConnectionId,
+    /// Whole packets.
+    pub bytes: Vec<u8>,
+    /// How many of the answers that the connection owes these are, the silent ones included.
+    pub settled: usize,
 }
 
 /// Mail for one shard that has not left yet: it is gathered while a batch of requests is worked on and
@@ -83,16 +93,22 @@ impl Outbox {
     }
 
     /// Appends an answer to those that wait for the same connection.
-    pub fn answer(&self, connection: ConnectionId, encode: impl FnOnce(&mut Vec<u8>)) {
+    pub fn answer(
+        &self,
+        connection: ConnectionId,
+        settled: usize,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
         let mut pending = self.pending.borrow_mut();
-        if let Some(Mail::Answers(last, bytes)) = pending.last_mut()
-            && *last == connection
+        if let Some(Mail::Answers(last)) = pending.last_mut()
+            && last.connection == connection
         {
-            return encode(bytes);
+            last.settled += settled;
+            return encode(&mut last.bytes);
         }
         let mut bytes = Vec::new();
         encode(&mut bytes);
-        pending.push(Mail::Answers(connection, bytes));
+        pending.push(Mail::Answers(ForeignAnswers { connection, bytes, settled }));
     }
 
     /// Lets the gathered messages go.

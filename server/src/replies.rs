@@ -26,17 +26,33 @@ impl Replies {
     }
 
     /// Writes an answer, unless the caller's time is over or its connection is gone: then nobody
-    /// listens, and the protocol wants silence.
+    /// listens, and the protocol wants silence. Each read comes here once, since its connection counts
+    /// it as owed until then.
     #[inline]
     pub fn answer(&self, caller: &Caller, now: Moment, encode: impl FnOnce(&mut Vec<u8>)) {
         if now > caller.deadline {
             self.expired.set(self.expired.get() + 1);
-        } else if caller.shard == self.shard {
-            if let Some(connection) = self.connections.get(caller.connection) {
-                connection.write(encode);
-            }
+            self.deliver(caller, |_| {});
         } else {
-            self.outboxes[usize::from(caller.shard.0)].answer(caller.connection, encode);
+            self.deliver(caller, encode);
+        }
+    }
+
+    /// Ends a request without an answer.
+    pub fn drop_request(&self, caller: &Caller) {
+        self.expired.set(self.expired.get() + 1);
+        self.deliver(caller, |_| {});
+    }
+
+    #[inline]
+    fn deliver(&self, caller: &Caller, encode: impl FnOnce(&mut Vec<u8>)) {
+        let settled = usize::from(caller.is_read());
+        if caller.shard != self.shard {
+            let outbox = &self.outboxes[usize::from(caller.shard.0)];
+            outbox.answer(caller.connection, settled, encode);
+        } else if let Some(connection) = self.connections.get(caller.connection) {
+            connection.write(encode);
+            connection.settle_answers(settled);
         }
     }
 

@@ -16,7 +16,7 @@ use wire::{
 };
 
 use crate::admin;
-use crate::caller::{Caller, Origin};
+use crate::caller::{Caller, Origin, is_read};
 use crate::hosted::Hosted;
 use crate::machine::KvStateMachine;
 use crate::mail::{ForeignRequest, Mail, Outbox};
@@ -83,10 +83,6 @@ fn decode(command: Command, body: &[u8]) -> Option<Request<'_>> {
 /// Whether the command's message is a [`KvRequest`].
 fn is_kv(command: Command) -> bool {
     is_read(command) || OperationKind::of_command(command).is_some()
-}
-
-fn is_read(command: Command) -> bool {
-    matches!(command, Command::DTKV_GET | Command::DTKV_LIST | Command::DTKV_BATCH_GET)
 }
 
 impl Requests {
@@ -184,7 +180,7 @@ impl Requests {
     ) {
         let group = &hosted.group;
         match request {
-            Request::Kv(request) if is_read(caller.command) => {
+            Request::Kv(request) if caller.is_read() => {
                 self.read(caller, group, request, body, now);
             }
             Request::Kv(request) => self.write(caller, process, group, request, body, now),
@@ -276,7 +272,8 @@ impl Requests {
             let left = caller.deadline.since(clock.now());
             let Some(outcome) = clock.timeout(left, group.ready(token)).await else {
                 // Nobody waits any more.
-                return;
+                requests.replies.drop_request(&caller);
+                return requests.replies.flush();
             };
             let Ok(request) = KvRequest::decode(&body) else { return };
             match outcome {
@@ -338,6 +335,9 @@ impl Handler for RequestHandler {
             seq: packet.seq,
             deadline: budget.deadline,
         };
+        if caller.is_read() {
+            connection.owe_answer();
+        }
         if let Request::Watch(request) = &request {
             requests.open_link(connection.id(), GroupId(request.group_id));
         }

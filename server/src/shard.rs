@@ -152,9 +152,10 @@ impl Core {
     fn handle_mail(&self, mail: Mail, now: moment::Moment) {
         match mail {
             Mail::Request(request) => self.requests.foreign(&request, now),
-            Mail::Answers(connection, bytes) => {
-                if let Some(connection) = self.connections.get(connection) {
-                    connection.write(|out| out.extend_from_slice(&bytes));
+            Mail::Answers(answers) => {
+                if let Some(connection) = self.connections.get(answers.connection) {
+                    connection.write(|out| out.extend_from_slice(&answers.bytes));
+                    connection.settle_answers(answers.settled);
                 }
             }
             Mail::Notification(notification) => self.requests.pass_notification(&notification),

@@ -11,6 +11,8 @@ use wire::{
     encode_request, encode_response,
 };
 
+use crate::limits::Limits;
+
 /// Names a connection of this shard, also after it is gone: later ones have other ids.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ConnectionId {
@@ -35,10 +37,13 @@ pub struct Connection {
     port: PortKind,
     peer: SocketAddr,
     out_bytes_max: usize,
+    owed_answers_max: usize,
     process: Cell<Option<ProcessId>>,
     out: RefCell<Vec<u8>>,
     /// Bytes taken out of `out` that have not all left yet.
     sending: Cell<usize>,
+    /// Answers that somebody makes elsewhere, so that nobody knows how large they are.
+    owed_answers: Cell<usize>,
     last_seq: Cell<i32>,
     closing: Cell<bool>,
     /// The read fiber waits until less is waiting to be sent.
@@ -56,16 +61,18 @@ impl Connection {
         id: ConnectionId,
         port: PortKind,
         peer: SocketAddr,
-        out_bytes_max: usize,
+        limits: &Limits,
     ) -> Rc<Connection> {
         Rc::new(Connection {
             id,
             port,
             peer,
-            out_bytes_max,
+            out_bytes_max: limits.out_buffer_bytes,
+            owed_answers_max: limits.owed_answers_max,
             process: Cell::new(None),
             out: RefCell::default(),
             sending: Cell::new(0),
+            owed_answers: Cell::new(0),
             last_seq: Cell::new(0),
             closing: Cell::new(false),
             held: Cell::new(false),
@@ -157,6 +164,24 @@ impl Connection {
         self.out.borrow().len() + self.sending.get()
     }
 
+    /// Counts an answer that may be large and is made elsewhere or later: while
+    /// [`Limits::owed_answers_max`] of them are owed, no more requests are read. Without that, all
+    /// requests of a reader that never reads would be answered before the first of their bytes count
+    /// as waiting.
+    #[inline]
+    pub fn owe_answer(&self) {
+        self.owed_answers.set(self.owed_answers.get() + 1);
+    }
+
+    /// So many answers that were owed have been written, or never will be.
+    #[inline]
+    pub fn settle_answers(&self, count: usize) {
+        let owed = self.owed_answers.get();
+        assert!(count <= owed, "only what is owed is settled");
+        self.owed_answers.set(owed - count);
+        self.resume_reader();
+    }
+
     /// Closes the connection as soon as what has been written has left, or its time is over.
     pub fn close(&self) {
         self.closing.set(true);
@@ -176,14 +201,25 @@ impl Connection {
         assert!(empty.is_empty(), "what was sent is not sent again");
         std::mem::swap(&mut *self.out.borrow_mut(), empty);
         self.sending.set(empty.len());
-        if self.held.get() && self.has_room() {
+        self.resume_reader();
+    }
+
+    /// Whether another request may be read.
+    #[inline]
+    pub(crate) fn takes_requests(&self) -> bool {
+        self.has_room() && self.owed_answers.get() < self.owed_answers_max
+    }
+
+    #[inline]
+    fn resume_reader(&self) {
+        if self.held.get() && self.takes_requests() {
             self.wake_reader.set();
         }
     }
 
     /// Waits until there is room for answers or the connection is closing.
     pub(crate) async fn room(&self) {
-        while !self.has_room() && !self.is_closing() {
+        while !self.takes_requests() && !self.is_closing() {
             self.held.set(true);
             self.wake_reader.wait().await;
         }

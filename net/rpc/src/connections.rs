@@ -175,7 +175,7 @@ impl Connections {
         };
         let entry = table.slots.get_mut(slot as usize)?;
         let id = ConnectionId { slot, generation: entry.generation };
-        let connection = Connection::new(id, port, peer, limits.out_buffer_bytes);
+        let connection = Connection::new(id, port, peer, limits);
         entry.occupant = Some(Occupant { connection: Rc::clone(&connection), handshake: None });
         *table.open.of(port) += 1;
         add(&self.counters.accepted, 1);

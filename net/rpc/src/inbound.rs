@@ -31,7 +31,7 @@ enum Progress {
     Incomplete(usize),
     /// There may be more packets.
     More,
-    /// Too many answers wait to be sent.
+    /// Too many answers wait to be made or sent.
     NoRoom,
 }
 
@@ -135,7 +135,7 @@ impl<H: Handler> Inbound<H> {
             if self.connection.is_closing() {
                 break Err(CloseReason::Asked);
             }
-            if !self.connection.has_room() {
+            if !self.connection.takes_requests() {
                 break Ok(Progress::NoRoom);
             }
             if packets == RUN_PACKETS {

@@ -11,6 +11,9 @@ pub struct Limits {
     pub read_buffer_bytes: usize,
     /// Answers waiting to be sent; above it the connection's requests wait unread.
     pub out_buffer_bytes: usize,
+    /// Answers owed by [`Connection::owe_answer`](crate::Connection::owe_answer); with that many the
+    /// connection's requests wait unread.
+    pub owed_answers_max: usize,
     /// Connections of this port on this shard; further ones are closed as soon as they are accepted.
     pub connections_max: usize,
     /// How long a connection may take to introduce itself.
@@ -29,6 +32,7 @@ impl Default for Limits {
             packet_bytes_max: 8 << 20,
             read_buffer_bytes: 256 << 10,
             out_buffer_bytes: 4 << 20,
+            owed_answers_max: 32,
             connections_max: 10_000,
             handshake_timeout: Duration::from_secs(5),
             flush_timeout: Duration::from_secs(1),

@@ -97,6 +97,33 @@ fn a_slow_reader_is_bounded() {
     });
 }
 
+/// Answers that are made elsewhere count before anybody knows their bytes.
+#[test]
+fn owed_answers_hold_the_requests_behind_them() {
+    let limits = Limits { owed_answers_max: 3, ..Limits::default() };
+    run_on_both(limits, async |server| {
+        let mut client = server.usual().await;
+        let mut bytes = Vec::new();
+        for seq in 0..10 {
+            bytes.extend(request(Command::DTKV_BATCH_GET, seq, &[]));
+        }
+        client.send(&bytes).await;
+        for answered in 0..10 {
+            let owed = 3.min(10 - answered);
+            server.until(|server| server.handler.later.borrow().len() == owed).await;
+            // Long enough for more requests, if they were read.
+            server.usual().await.ping(b"meanwhile").await;
+            let (id, seq) = server.handler.later.borrow_mut().remove(0);
+            assert_eq!(seq as usize, answered);
+            assert_eq!(server.handler.later.borrow().len(), owed - 1);
+            let connection = server.connections.get(id).expect("it is open");
+            connection.respond(&ResponseHead::success(Command::DTKV_BATCH_GET, seq), |_| {});
+            connection.settle_answers(1);
+            assert_eq!(client.next().await.map(|answer| answer.seq), Some(seq));
+        }
+    });
+}
+
 #[test]
 fn a_reader_that_never_reads_does_not_hold_up_the_end() {
     let limits = Limits { flush_timeout: Duration::from_millis(50), ..Limits::default() };

@@ -14,7 +14,8 @@ use wire::{
 };
 
 /// Answers [`Command::DTKV_PUT`] with its own body, [`Command::DTKV_GET`] with as many bytes as its
-/// body says; keeps [`Command::DTKV_LIST`] for later, closes on [`Command::DTKV_REMOVE`], and pushes
+/// body says; keeps [`Command::DTKV_LIST`] and, as owed,
+/// [`Command::DTKV_BATCH_GET`] for later, closes on [`Command::DTKV_REMOVE`], and pushes
 /// two packets on [`Command::DTKV_SYNC_WATCH`].
 #[derive(Default)]
 pub(crate) struct Recorder {
@@ -50,6 +51,10 @@ impl Handler for Recorder {
                 self.waiting_max.set(self.waiting_max.get().max(waiting));
             }
             Command::DTKV_LIST => self.later.borrow_mut().push((connection.id(), packet.seq)),
+            Command::DTKV_BATCH_GET => {
+                connection.owe_answer();
+                self.later.borrow_mut().push((connection.id(), packet.seq));
+            }
             Command::DTKV_REMOVE => return Flow::Close,
             Command::DTKV_SYNC_WATCH => {
                 for (command, one_way) in
