@@ -138,9 +138,9 @@ impl Ports {
         panic!("no free ports");
     }
 
-    /// The options of a client of the node.
+    /// The options of a patient client of the node.
     pub(crate) fn client(&self) -> Options {
         let server = Server { node: NodeId(1), address: self.service };
-        Options::new(vec![server], new_process_id())
+        Options { call_timeout: DEADLINE, ..Options::new(vec![server], new_process_id()) }
     }
 }
