@@ -178,7 +178,7 @@ fn a_stop_under_load_is_orderly_and_the_next_life_goes_on() {
         let put = Client::new(ports.client()).unwrap().put(b"life", &[life]).unwrap();
         assert!(put.raft_index > index, "the log goes on");
         index = put.raft_index;
-        let load = acknowledged.load(ports, 256, Duration::from_millis(500));
+        let load = acknowledged.load(ports, 256, Duration::from_secs(2));
         acknowledged.wait_for(acknowledged.count() + 5000);
         let ended = node.terminate();
         load.end();

@@ -99,15 +99,20 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// Lets no more puts follow those that are in flight.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Ends it. After that nothing is acknowledged any more.
     pub(crate) fn end(mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop();
         self.thread.take().unwrap().join().unwrap().unwrap();
     }
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop();
     }
 }
