@@ -195,6 +195,13 @@ pub enum NodeError {
         /// The directory.
         data_dir: PathBuf,
     },
+    /// This node has voted in a group whose files are not there.
+    GroupGone {
+        /// The group.
+        group: GroupId,
+        /// Its directory.
+        dir: String,
+    },
     /// What was learnt about another node cannot be written down.
     Lives(io::Error),
     /// The data directory belongs to another node.
@@ -232,6 +239,7 @@ impl NodeError {
         match self {
             NodeError::IdentityDamaged { .. }
             | NodeError::LivesDamaged { .. }
+            | NodeError::GroupGone { .. }
             | NodeError::Foreign { .. } => true,
             NodeError::Group { error, .. } => {
                 matches!(error, GroupError::Damaged { .. } | GroupError::Restore(_))
@@ -280,6 +288,13 @@ impl fmt::Display for NodeError {
                  nobody knows whether this node may vote; move the directory away to come back \
                  with an empty one",
                 data_dir.display()
+            ),
+            NodeError::GroupGone { group, dir } => write!(
+                formatter,
+                "the data directory has no {dir}/hard-state, but this node has voted in raft group \
+                 {}; restore it, or move the whole data directory away to come back with an empty \
+                 one",
+                group.0
             ),
             NodeError::Lives(error) => write!(formatter, "cannot write the file `lives`: {error}"),
             NodeError::Foreign { data_dir, found } => write!(

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft_core::{GroupId, NodeId};
+use raft_core::{GroupId, NodeId, Standing};
 use raft_host::Group;
 use rpc::Connections;
 use runtime::{
@@ -15,15 +15,18 @@ use runtime::{
 };
 use wire::PortKind;
 
+use crate::config;
 use crate::group_options::group_options;
 use crate::handover::hand_over;
 use crate::hosted::{Hosted, Surroundings};
-use crate::identity;
+use crate::identity::{self, Identity};
 use crate::locks;
 use crate::machine::KvStateMachine;
 use crate::mail::{Mail, Outbox, tell_all};
 use crate::node::{NodeError, NodePlan, Ready};
-use crate::peers::{Acquaintance, GroupOutbox, Keeper, Links, LivesFile, NodeHandler};
+use crate::peers::{
+    Acquaintance, Candidacy, GroupOutbox, Keeper, Links, LivesFile, NodeHandler, Probations, Wish,
+};
 use crate::ports::Ports;
 use crate::replies::Replies;
 use crate::requests::{Place, RequestHandler, Requests};
@@ -67,6 +70,7 @@ struct Core {
     requests: Rc<Requests>,
     acquaintance: Rc<Acquaintance>,
     links: Rc<Links>,
+    probations: Rc<Probations>,
     /// What keeps the links up; stops after the groups.
     link_fibers: FiberGroup,
     nodes: Rc<NodeHandler>,
@@ -98,18 +102,23 @@ impl Core {
         let requests = Rc::new(Requests::new(own, known, places, boxes, answers, links));
         let network = FiberGroup::new(&shard, "network");
         let acquaintance = Rc::new(Acquaintance::new(outboxes.clone()));
+        let (own, known) = (shard.clone(), acquaintance.clone());
+        let links = Rc::new(Links::new(own, plan.clone(), known, requests.clone()));
+        let probations = Rc::<Probations>::default();
         let nodes = Rc::new(NodeHandler::new(
             RequestHandler(requests.clone()),
             plan.clone(),
             acquaintance.clone(),
+            links.clone(),
+            probations.clone(),
             connections.clone(),
             network.clone(),
         ));
         let handlers = (Rc::new(RequestHandler(requests.clone())), nodes.clone());
-        let (own, known) = (shard.clone(), acquaintance.clone());
         Core {
             ports: Ports::new(&shard, &plan, &connections, handlers, &network),
-            links: Rc::new(Links::new(own, plan.clone(), known, requests.clone())),
+            links,
+            probations,
             link_fibers: FiberGroup::new(&shard, "links"),
             mail: FiberGroup::new(&shard, "mail"),
             keeper: Rc::default(),
@@ -288,24 +297,55 @@ impl Core {
             if self.plan.shard_of(config) != self.shard.id() {
                 continue;
             }
-            let id = GroupId(config.id);
-            let seed = self.shard.random().next_u64();
-            let mut machine =
-                KvStateMachine::new(seed, self.replies.clone(), self.shard.clock().clone());
-            if let Some(witness) = &self.plan.witness {
-                machine = machine.with_witness(id, witness.clone());
-            }
-            let options = group_options(&self.plan.config, config, &identity, seed);
-            let group = Group::open(&self.shard, options, machine).await;
-            let group = group.map_err(|error| NodeError::Group { group: id, error })?;
-            if let Some(witness) = &self.plan.witness {
-                witness.opened(&group);
-            }
-            group.connect(Rc::new(GroupOutbox::new(self.links.clone(), id)));
-            self.requests.add_group(id, Hosted::start(group.clone(), &self.surroundings()));
-            opened.push((id, group));
+            let group = self.open_group(config, &identity).await?;
+            opened.push((group.id(), group));
         }
         Ok(opened)
+    }
+
+    async fn open_group(
+        &self,
+        config: &config::Group,
+        identity: &Identity,
+    ) -> Result<Group<KvStateMachine>, NodeError> {
+        let id = GroupId(config.id);
+        let is_trusted = self.acquaintance.lives().is_trusted(config.id);
+        let seed = self.shard.random().next_u64();
+        let mut machine =
+            KvStateMachine::new(seed, self.replies.clone(), self.shard.clock().clone());
+        if let Some(witness) = &self.plan.witness {
+            machine = machine.with_witness(id, witness.clone());
+        }
+        let mut options = group_options(&self.plan.config, config, identity, seed);
+        let exists = self.shard.storage().exists(&options.hard_state_path()).await;
+        if is_trusted && !exists.map_err(|error| self.plan.lives_error(error.into()))? {
+            return Err(NodeError::GroupGone { group: id, dir: options.dir });
+        }
+        // A node that decides alone has nobody to ask, and nobody whom it could mislead.
+        let is_alone = config.members == [identity.node];
+        if !is_trusted && !is_alone {
+            options.standing = Standing::Withheld;
+        }
+        let group = Group::open(&self.shard, options, machine).await;
+        let group = group.map_err(|error| NodeError::Group { group: id, error })?;
+        if let Some(witness) = &self.plan.witness {
+            witness.opened(&group);
+        }
+        group.connect(Rc::new(GroupOutbox::new(self.links.clone(), id)));
+        self.requests.add_group(id, Hosted::start(group.clone(), &self.surroundings()));
+        if is_alone && !is_trusted {
+            self.acquaintance.wish(Wish::Trust { group: config.id });
+        } else if !is_trusted {
+            let candidacy = Candidacy {
+                shard: self.shard.clone(),
+                links: self.links.clone(),
+                acquaintance: self.acquaintance.clone(),
+                probations: self.probations.clone(),
+                group: group.clone(),
+            };
+            self.link_fibers.spawn_daemon("probation", candidacy.begin());
+        }
+        Ok(group)
     }
 
     fn surroundings(&self) -> Surroundings {

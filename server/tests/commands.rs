@@ -152,8 +152,8 @@ fn values_are_bytes() {
 fn status_shows_the_leader() {
     let directory = tempfile::tempdir().unwrap();
     let node = Node::start(directory.path());
-    let status = &node.json("status")[0];
-    assert_eq!((status["state"].as_str(), status["leader"].as_i64()), (Some("leader"), Some(1)));
+    let status = &node.json("status")["nodes"][0];
+    assert_eq!((status["role"].as_str(), status["leader"].as_i64()), (Some("leader"), Some(1)));
     assert_eq!(node.verb("--group 7 status --timeout 500ms").0, 6);
     let servers = node.servers.clone();
     node.kill();

@@ -323,10 +323,15 @@ impl Raft {
         }
     }
 
-    /// Gives this node its vote, or takes it away. A leader whose vote is taken steps down.
+    /// Gives this node its vote, or takes it away. A leader whose vote is taken steps down; a node
+    /// without a leader that is given its vote soon asks whether it could win.
     pub fn set_standing(&mut self, standing: Standing, now: Moment) {
         self.observe(now);
+        let is_given = standing == Standing::Full && self.node.standing == Standing::Withheld;
         self.node.standing = standing;
+        if is_given && self.leader().is_none() {
+            self.role = Role::Follower(Follower::soon_to_ask(&mut self.node));
+        }
         if standing == Standing::Withheld && !matches!(self.role, Role::Follower(_)) {
             self.follow(self.node.term(), None);
         }

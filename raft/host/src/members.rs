@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use raft_core::{NodeId, RoleName, Standing, TransferRefused};
+use raft_core::{NodeId, ReadAnswer, RoleName, Standing, TransferRefused};
 
 use crate::group::Group;
-use crate::ports::StateMachine;
+use crate::ports::{Refusal, StateMachine};
 
 impl<M: StateMachine> Group<M> {
     /// A member is back with a newer incarnation. No message of the older one is to be stepped any
@@ -21,6 +21,32 @@ impl<M: StateMachine> Group<M> {
         let now = self.0.shard.clock().now();
         self.0.core.borrow_mut().raft.set_standing(standing, now);
         self.0.drain(&[]);
+    }
+
+    /// Waits until this node has applied everything that was committed when this was called, as a
+    /// leader has confirmed meanwhile.
+    ///
+    /// # Errors
+    /// When the group ends before.
+    pub async fn caught_up(&self) -> Result<(), Refusal> {
+        loop {
+            let now = self.0.shard.clock().now();
+            let answer = self.0.core.borrow_mut().raft.read_here(now);
+            self.0.drain(&[]);
+            match answer {
+                ReadAnswer::Now => return Ok(()),
+                ReadAnswer::Wait(token) => match self.ready(token).await {
+                    Err(Refusal::NotLeader { .. }) => {}
+                    settled => return settled,
+                },
+                ReadAnswer::NotLeader { .. } => {}
+            }
+            if self.0.has_ended() {
+                return Err(Refusal::Stopping);
+            }
+            // Whoever leads then may say more.
+            self.0.shard.clock().sleep(self.0.options.raft.heartbeat_interval).await;
+        }
     }
 
     /// Hands leadership over to a voter, and waits until this node leads no more or `limit` is over.

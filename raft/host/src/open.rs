@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use raft_core::{
-    Config, ConfigEntry, HardState, Index, Raft, ReadsSettled, RestoreError, Restored, Standing,
+    Config, ConfigEntry, HardState, Index, Raft, ReadsSettled, RestoreError, Restored,
 };
 use runtime::{Condition, FiberGroup, Shard, Signal};
 
@@ -21,14 +21,12 @@ use crate::log::segment::{segment_name, segment_number};
 use crate::log::spares::{Segment, SegmentPlan, Spares};
 use crate::log::tail::LogTail;
 use crate::log::writer::LogWriter;
-use crate::options::GroupOptions;
+use crate::options::{GroupOptions, HARD_STATE};
 use crate::persist::Persist;
 use crate::ports::StateMachine;
 use crate::proposals::Proposals;
 use crate::restart::Restart;
 use crate::{send, ticker};
-
-const HARD_STATE: &str = "hard-state";
 
 impl<M: StateMachine> Group<M> {
     /// Opens the group in its directory, or founds it there. The machine must be empty; it holds
@@ -88,7 +86,7 @@ async fn open_hard_state(
     plan: &SegmentPlan,
 ) -> Result<HardStateFile, GroupError> {
     let storage = shard.storage();
-    let path = format!("{}/{HARD_STATE}", options.dir);
+    let path = options.hard_state_path();
     if storage.exists(&path).await.map_err(during("look for", &path))? {
         let opened = HardStateFile::open(shard, &options.dir, HARD_STATE, options.identity).await?;
         if let (_, Some((slot, fault))) = &opened {
@@ -223,7 +221,7 @@ fn restored(
         configs,
         commit,
         applied,
-        standing: Standing::Full,
+        standing: options.standing,
     })
 }
 

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use raft_core::entry::record_size;
-use raft_core::{Config, ConfigEntry, Index, Position, RaftOptions};
+use raft_core::{Config, ConfigEntry, Index, Position, RaftOptions, Standing};
 
 use crate::error::GroupError;
 use crate::log::frame::frame_size;
 use crate::log::segment::{BLOCK, Identity};
+
+/// Name of the file that holds term and vote.
+pub(crate) const HARD_STATE: &str = "hard-state";
 
 /// The settings of one group on one node.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub struct GroupOptions {
     pub snapshot: SnapshotBoundary,
     /// Which life of the node's disk this is.
     pub incarnation: u64,
+    /// Whether this node may vote when the group opens; [`crate::Group::set_standing`] changes it.
+    pub standing: Standing,
     /// Bytes of a segment file.
     pub segment_bytes: u64,
     /// Segments kept ready ahead of need.
@@ -66,6 +71,7 @@ impl GroupOptions {
             raft,
             snapshot: SnapshotBoundary::founded_with(founding),
             incarnation: 1,
+            standing: Standing::Full,
             segment_bytes: 64 << 20,
             spare_segments: 2,
             batch_bytes: 1 << 20,
@@ -75,6 +81,11 @@ impl GroupOptions {
             cache_bytes_max: 16 << 20,
             mark_delay: Duration::from_millis(200),
         }
+    }
+
+    /// The file that holds term and vote; there as soon as the group has been opened once.
+    pub fn hard_state_path(&self) -> String {
+        format!("{}/{HARD_STATE}", self.dir)
     }
 
     /// Where the segments are.

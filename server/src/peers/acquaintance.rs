@@ -64,6 +64,13 @@ impl Acquaintance {
         }
     }
 
+    /// Waits until what is durable of all lives is as wanted.
+    pub async fn until(&self, is_wanted: impl Fn(&Lives) -> bool) {
+        while !is_wanted(&self.lives()) {
+            self.changed.wait().await;
+        }
+    }
+
     /// Waits until it is written down which life a node is in. Says whether it was known in another
     /// one before.
     ///

@@ -6,28 +6,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use raft_core::{GroupId, Message, NodeId};
+use raft_host::Group;
 use rpc::{Connection, ConnectionId, Connections, Flow, Handler, TimeBudget};
 use runtime::FiberGroup;
 use wire::{
-    Command, NODE_PROTOCOL_VERSION, NodeHello, NodeMessage, NodeWelcome, Packet, ProcessId,
-    RespCode, ResponseHead,
+    Command, NODE_PROTOCOL_VERSION, NodeHello, NodeLane, NodeMessage, NodeWelcome, Packet,
+    ProcessId, RespCode, ResponseHead, encode_node_message,
 };
 
 use super::acquaintance::{Acquaintance, LifeIsOver};
+use super::links::Links;
+use super::lives::Meeting;
+use super::message_kind::Kind;
+use super::probation::{Probations, Word};
 use crate::admin::answer_of_node;
 use crate::identity::Identity;
+use crate::machine::KvStateMachine;
 use crate::mail::{Mail, Outbox};
 use crate::node::NodePlan;
 use crate::requests::{Place, RequestHandler};
-
-/// What the content of a node's message is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Kind(pub(super) u8);
-
-impl Kind {
-    /// A message of consensus with its records.
-    pub(super) const RAFT: Kind = Kind(0);
-}
 
 /// A message on its one hop to the shard of its group.
 pub struct PeerMail {
@@ -51,6 +48,8 @@ pub struct NodeHandler {
     /// Made anew with each start.
     process: ProcessId,
     acquaintance: Rc<Acquaintance>,
+    links: Rc<Links>,
+    probations: Rc<Probations>,
     connections: Rc<Connections>,
     outboxes: Rc<[Outbox]>,
     /// Owns the fibers in which a hello waits for its being written down.
@@ -64,6 +63,8 @@ impl NodeHandler {
         requests: RequestHandler,
         plan: Arc<NodePlan>,
         acquaintance: Rc<Acquaintance>,
+        links: Rc<Links>,
+        probations: Rc<Probations>,
         connections: Rc<Connections>,
         fibers: FiberGroup,
     ) -> NodeHandler {
@@ -71,7 +72,18 @@ impl NodeHandler {
         let guests = Rc::default();
         let random = requests.0.shard.random();
         let process = ProcessId { high: random.next_u64() | 1, low: random.next_u64() };
-        NodeHandler { requests, plan, process, acquaintance, connections, outboxes, fibers, guests }
+        NodeHandler {
+            requests,
+            plan,
+            process,
+            acquaintance,
+            links,
+            probations,
+            connections,
+            outboxes,
+            fibers,
+            guests,
+        }
     }
 
     fn hello(&self, connection: &Rc<Connection>, packet: &Packet<'_>) -> Flow {
@@ -167,13 +179,7 @@ impl NodeHandler {
         }
         let groups = self.requests.0.groups.borrow();
         match groups.get(&GroupId(message.group_id)) {
-            Some(Place::Here(hosted)) => match Message::decode(message.content) {
-                Ok((step, records)) if message.kind == Kind::RAFT.0 => {
-                    hosted.group.step(NodeId(guest.node), step, records);
-                    Flow::Continue
-                }
-                _ => Flow::Close,
-            },
+            Some(Place::Here(hosted)) => self.receive(&hosted.group, guest, message),
             Some(Place::There(shard)) => {
                 let outbox = &self.outboxes[usize::from(shard.0)];
                 if outbox.takes_requests() {
@@ -184,6 +190,50 @@ impl NodeHandler {
                 Flow::Continue
             }
             Some(Place::Starting) | None => Flow::Continue,
+        }
+    }
+
+    fn receive(
+        &self,
+        group: &Group<KvStateMachine>,
+        guest: Guest,
+        message: NodeMessage<'_>,
+    ) -> Flow {
+        let from = NodeId(guest.node);
+        match Kind(message.kind) {
+            Kind::RAFT => {
+                let Ok((step, records)) = Message::decode(message.content) else {
+                    return Flow::Close;
+                };
+                if self.probations.follows(group.id()) {
+                    group.step(from, step, records);
+                }
+            }
+            Kind::ASK => self.give_word(group, guest),
+            Kind::WORD => {
+                let Some(word) = Word::decode(message.content) else { return Flow::Close };
+                let own = self.acquaintance.own();
+                if own.is_some_and(|own| own.incarnation == word.incarnation) {
+                    self.probations.heard(group.id(), from, word);
+                }
+            }
+            // A later release may say more.
+            _ => {}
+        }
+        Flow::Continue
+    }
+
+    /// Tells a node on a new disk what is known of its earlier ones.
+    fn give_word(&self, group: &Group<KvStateMachine>, guest: Guest) {
+        let lives = self.acquaintance.lives();
+        let Meeting::Known { had_another } = lives.meeting(guest.node, guest.incarnation) else {
+            return;
+        };
+        let term = group.status().raft.term;
+        let word = Word { incarnation: guest.incarnation, knew_another: had_another, term };
+        let (id, to) = (group.id().0, NodeId(guest.node));
+        if let Some(queue) = self.links.queue(to, NodeLane::Control) {
+            queue.push(id, |out| encode_node_message(out, id, Kind::WORD.0, &word.encode(), &[]));
         }
     }
 }

@@ -13,6 +13,9 @@ mod acquaintance;
 mod addresses;
 mod keeper;
 
+mod message_kind;
+mod probation;
+
 mod inbound;
 mod links;
 mod outbox;
@@ -25,3 +28,4 @@ pub use links::Links;
 pub use lives::{Lives, Meeting};
 pub use lives_file::{LivesError, LivesFile};
 pub use outbox::GroupOutbox;
+pub use probation::{Candidacy, Probations};

@@ -6,8 +6,8 @@ use raft_core::{Body, GroupId, Message, NodeId};
 use raft_host::Outbox;
 use wire::{NodeLane, encode_node_message};
 
-use super::inbound::Kind;
 use super::links::Links;
+use super::message_kind::Kind;
 
 /// The links as one group uses them.
 pub struct GroupOutbox {

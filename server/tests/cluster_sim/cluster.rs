@@ -110,6 +110,16 @@ impl Cluster {
         assert!(matches!(process.run.take_ending(), Some(Ending::Good)), "node {node} ends well");
     }
 
+    /// Why a node ends by itself.
+    pub(crate) fn ending(&mut self, node: u16) -> String {
+        let process = self.nodes[usize::from(node) - 1].take().unwrap();
+        assert_eq!(self.world.run_until(|_| process.run.has_ended(), LIMIT), Ok(true), "it ends");
+        match process.run.take_ending() {
+            Some(Ending::Failed(error)) => error.to_string(),
+            _ => panic!("node {node} ends well"),
+        }
+    }
+
     /// Whether a node has said that it serves.
     pub(crate) fn is_ready(&self, node: u16) -> bool {
         let process = self.nodes[usize::from(node) - 1].as_ref();
@@ -167,17 +177,17 @@ impl Cluster {
     pub(crate) fn leader(&mut self) -> u16 {
         let nodes: Vec<u16> =
             (1..=self.size).filter(|node| self.world.is_running(NodeKey(*node))).collect();
-        self.leader_among(nodes)
+        self.leader_among(nodes, 0)
     }
 
-    /// The leader of group 0 that these nodes agree on, once there is one.
-    pub(crate) fn leader_among(&mut self, nodes: Vec<u16>) -> u16 {
+    /// The leader of group 0 that these nodes agree on, once there is one that is not `old`.
+    pub(crate) fn leader_among(&mut self, nodes: Vec<u16>, old: u16) -> u16 {
         let found = Arc::new(std::sync::Mutex::new(0));
         let result = found.clone();
         self.run(move |shard, client| {
             let (nodes, result) = (nodes.clone(), result.clone());
             async move {
-                let leader = agreed_leader(&shard, &client, &nodes).await;
+                let leader = agreed_leader(&shard, &client, &nodes, old).await;
                 *result.lock().unwrap() = leader;
             }
         });
@@ -201,8 +211,8 @@ fn client(shard: &Shard, size: u16) -> Client {
     Client::new(shard, options).unwrap()
 }
 
-/// Waits until these nodes agree on a leader that serves.
-pub(crate) async fn agreed_leader(shard: &Shard, client: &Client, nodes: &[u16]) -> u16 {
+/// Waits until these nodes agree on a leader that serves and is not `old`.
+async fn agreed_leader(shard: &Shard, client: &Client, nodes: &[u16], old: u16) -> u16 {
     loop {
         let mut seen = Vec::new();
         for node in nodes {
@@ -212,6 +222,7 @@ pub(crate) async fn agreed_leader(shard: &Shard, client: &Client, nodes: &[u16])
         }
         if seen.len() == nodes.len()
             && seen.iter().all(|view| *view == seen[0] && view.1 > 0 && view.2 == 5)
+            && seen[0].1 != i32::from(old)
         {
             return seen[0].1 as u16;
         }
