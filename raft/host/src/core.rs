@@ -1,7 +1,9 @@
 //! The state that a group's fibers share, and what changes it between two awaits.
 
 use raft_core::entry::{RecordHead, record_size};
-use raft_core::{EntryKind, HardState, Index, OwnEntry, OwnEntryBody, ProposeRefused, Raft};
+use raft_core::{
+    ChangeOutcome, EntryKind, HardState, Index, OwnEntry, OwnEntryBody, ProposeRefused, Raft,
+};
 use raft_core::{ReadsSettled, Term};
 use runtime::{Moment, WallTime};
 
@@ -31,6 +33,8 @@ pub(crate) struct Core<C> {
     pub(crate) oldest_segment: u64,
     /// Bytes left in the segment that is being written.
     pub(crate) room: u64,
+    /// How the newest change of the membership went on.
+    pub(crate) change_outcome: Option<ChangeOutcome>,
     /// Reads that were answered, by token.
     pub(crate) reads: ReadsSettled,
 }

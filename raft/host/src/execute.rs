@@ -103,6 +103,7 @@ impl<M: StateMachine> Shared<M> {
             core.apply_to = core.apply_to.max(index);
             self.apply_work.set();
         }
+        core.change_outcome = output.change.or(core.change_outcome);
         core.reads.ready = core.reads.ready.max(output.reads.ready);
         core.reads.refused = core.reads.refused.max(output.reads.refused);
         let committed = core.apply_to;

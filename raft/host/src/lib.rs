@@ -40,5 +40,6 @@ pub mod log;
 pub use error::GroupError;
 pub use group::{Group, GroupStatus, ReadGate};
 pub use log::segment::Identity;
+pub use members::ChangeFailed;
 pub use options::{GroupOptions, SnapshotBoundary};
 pub use ports::{Entry, Outbox, Refusal, StateMachine};

@@ -2,10 +2,24 @@
 
 use std::time::Duration;
 
-use raft_core::{NodeId, ReadAnswer, RoleName, Standing, TransferRefused};
+use raft_core::{
+    Change, ChangeOutcome, ChangeRefused, Index, NodeId, ReadAnswer, RoleName, Standing,
+    TransferRefused,
+};
 
 use crate::group::Group;
 use crate::ports::{Refusal, StateMachine};
+
+/// Why a change of the membership has no index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChangeFailed {
+    /// It cannot be made now, or at all.
+    Refused(ChangeRefused),
+    /// Its newcomers did not catch up in time, or leadership was lost: nothing was changed.
+    GivenUp,
+    /// Its entry may be committed now, later or never.
+    OutcomeUnknown,
+}
 
 impl<M: StateMachine> Group<M> {
     /// A member is back with a newer incarnation. No message of the older one is to be stepped any
@@ -46,6 +60,42 @@ impl<M: StateMachine> Group<M> {
             }
             // Whoever leads then may say more.
             self.0.shard.clock().sleep(self.0.options.raft.heartbeat_interval).await;
+        }
+    }
+
+    /// Changes the membership, and waits until the entry that does so is applied here. Returns its
+    /// index. Newcomers of a change to prepare have `limit` to catch up.
+    ///
+    /// # Errors
+    /// When nothing was changed, or when that is not known.
+    pub async fn change(&self, change: Change, limit: Duration) -> Result<Index, ChangeFailed> {
+        let now = self.0.shard.clock().now();
+        {
+            let mut core = self.0.core.borrow_mut();
+            core.raft.change(change, limit, now).map_err(ChangeFailed::Refused)?;
+            core.change_outcome = None;
+        }
+        self.0.drain(&[]);
+        self.0.tick_work.set();
+        let index = loop {
+            let outcome = self.0.core.borrow_mut().change_outcome.take();
+            match outcome {
+                Some(ChangeOutcome::Appended(index)) => break index,
+                Some(ChangeOutcome::GivenUp) => return Err(ChangeFailed::GivenUp),
+                None if self.0.has_ended() => return Err(ChangeFailed::GivenUp),
+                None => self.0.changed.wait().await,
+            }
+        };
+        loop {
+            let status = self.0.core.borrow().raft.status();
+            if status.applied >= index {
+                let is_there = status.config_index == index;
+                return if is_there { Ok(index) } else { Err(ChangeFailed::OutcomeUnknown) };
+            }
+            if self.0.has_ended() {
+                return Err(ChangeFailed::OutcomeUnknown);
+            }
+            self.0.changed.wait().await;
         }
     }
 

@@ -139,6 +139,7 @@ async fn start<M: StateMachine>(
         clock: EntryClock::behind(recovered.time_ms),
         oldest_segment: oldest,
         room: 0,
+        change_outcome: None,
         reads: ReadsSettled::default(),
         tail,
     };

@@ -1,4 +1,4 @@
-//! What administration and other nodes ask on the replicate port.
+//! What is asked about a group, and handing over its leadership.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use raft_core::{GroupId, NodeId, TransferRefused};
 use raft_host::{Group, Refusal};
 use runtime::Shard;
 use wire::{
-    Command, ListGroupsResp, ListNodesResp, NodePing, RaftNode, RaftPing, RespCode, ResponseHead,
+    Command, CommitOrAbortReq, PrepareChangeReq, RaftPing, RespCode, ResponseHead,
     TransferLeaderReq, encode_response,
 };
 
@@ -18,21 +18,27 @@ use crate::machine::KvStateMachine;
 use crate::refusal::refuse;
 use crate::replies::Replies;
 
-/// The group that a request of administration is about; `None` when it is not such a request or
-/// cannot be decoded.
+/// The group that a request of administration is about; `None` when it cannot be decoded.
 pub fn group_of(command: Command, body: &[u8]) -> Option<GroupId> {
-    match command {
-        Command::RAFT_PING => RaftPing::decode(body).ok().map(|ping| GroupId(ping.group_id)),
-        Command::RAFT_ADMIN_TRANSFER_LEADER => {
-            TransferLeaderReq::decode(body).ok().map(|request| GroupId(request.group_id))
-        }
-        _ => None,
-    }
+    let group = match command {
+        Command::RAFT_PING => RaftPing::decode(body).ok()?.group_id,
+        Command::RAFT_ADMIN_TRANSFER_LEADER => TransferLeaderReq::decode(body).ok()?.group_id,
+        Command::RAFT_ADMIN_PREPARE_CHANGE => PrepareChangeReq::decode(body).ok()?.group_id,
+        _ => CommitOrAbortReq::decode(body).ok()?.group_id,
+    };
+    Some(GroupId(group))
 }
 
 /// Whether a request is one of administration about a group.
 pub fn is_of_group(command: Command) -> bool {
-    matches!(command, Command::RAFT_PING | Command::RAFT_ADMIN_TRANSFER_LEADER)
+    matches!(
+        command,
+        Command::RAFT_PING
+            | Command::RAFT_ADMIN_TRANSFER_LEADER
+            | Command::RAFT_ADMIN_PREPARE_CHANGE
+            | Command::RAFT_ADMIN_COMMIT_CHANGE
+            | Command::RAFT_ADMIN_ABORT_CHANGE
+    )
 }
 
 /// A group of this shard, and what it takes to answer questions about it.
@@ -52,7 +58,8 @@ impl Desk<'_> {
     pub fn answer(&self, caller: Caller, body: &[u8], now: Moment) {
         match caller.command {
             Command::RAFT_PING => self.ping(&caller, body, now),
-            _ => self.transfer(caller, body, now),
+            Command::RAFT_ADMIN_TRANSFER_LEADER => self.transfer(caller, body, now),
+            _ => self.change(caller, body, now),
         }
     }
 
@@ -102,7 +109,7 @@ impl Desk<'_> {
 }
 
 /// What is left of the caller's time for the answer.
-const ANSWER_TIME: Duration = Duration::from_millis(100);
+pub(super) const ANSWER_TIME: Duration = Duration::from_millis(100);
 
 fn answer_transfer(
     replies: &Replies,
@@ -125,57 +132,4 @@ fn answer_transfer(
         Err(TransferRefused::Changing) => "a membership change is in progress".to_owned(),
     };
     replies.refuse(caller, now, RespCode::SysError, &text);
-}
-
-/// Answers what concerns the node and none of its groups. `false` when the command is another one.
-pub fn answer_of_node(
-    config: &Config,
-    process: wire::ProcessId,
-    connection: &rpc::Connection,
-    packet: &wire::Packet<'_>,
-) -> bool {
-    let head = ResponseHead::success(packet.command, packet.seq);
-    match packet.command {
-        Command::NODE_PING => match node_ping(config, process, packet.body_bytes()) {
-            Ok(answer) => connection.respond(&head, |writer| answer.encode(writer)),
-            Err(text) => connection.refuse(packet, RespCode::SysError, &text),
-        },
-        Command::RAFT_ADMIN_LIST_NODES => {
-            let mut nodes: Vec<RaftNode> = config.nodes.iter().map(raft_node).collect();
-            nodes.sort_unstable_by_key(|node| node.node_id);
-            connection.respond(&head, |writer| ListNodesResp { nodes }.encode(writer));
-        }
-        Command::RAFT_ADMIN_LIST_GROUPS => {
-            let mut group_ids: Vec<i32> = config.groups.iter().map(|group| group.id).collect();
-            group_ids.sort_unstable();
-            connection.respond(&head, |writer| ListGroupsResp { group_ids }.encode(writer));
-        }
-        _ => return false,
-    }
-    true
-}
-
-fn node_ping(config: &Config, process: wire::ProcessId, body: &[u8]) -> Result<NodePing, String> {
-    let ping = NodePing::decode(body).map_err(|error| error.to_string())?;
-    let own = config.node.id as i32;
-    if ping.remote_node_id != own {
-        return Err(format!("node id not match: this is node {own}, not {}", ping.remote_node_id));
-    }
-    if !config.nodes.iter().any(|peer| peer.id as i32 == ping.local_node_id) {
-        return Err(format!("node not found: {}", ping.local_node_id));
-    }
-    Ok(NodePing {
-        local_node_id: own,
-        remote_node_id: ping.local_node_id,
-        uuid_high: process.high,
-        uuid_low: process.low,
-    })
-}
-
-fn raft_node(peer: &crate::config::Peer) -> RaftNode {
-    RaftNode {
-        node_id: peer.id as i32,
-        host: peer.replicate.host.clone(),
-        port: i32::from(peer.replicate.port),
-    }
 }
