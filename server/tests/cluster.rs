@@ -1,0 +1,157 @@
+//! Three real processes as one cluster: the leader is killed and comes back, and nothing outlives the
+//! process that started them.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_dongting");
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A cluster of three in a directory of its own; its processes end with this value.
+struct Cluster {
+    supervisor: Child,
+    directory: tempfile::TempDir,
+    servers: String,
+}
+
+impl Cluster {
+    fn start() -> Cluster {
+        let directory = tempfile::tempdir().unwrap();
+        let mut supervisor = Command::new(BINARY)
+            .args(["dev", "--nodes", "3", "--base-port", &base_port().to_string(), "--keep"])
+            .arg(directory.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(supervisor.stdout.take().unwrap()).lines();
+        let ready = lines.map_while(Result::ok).find_map(|line| {
+            let servers = line.strip_prefix("ready: clients ")?.split(';').next()?;
+            Some(servers.to_owned())
+        });
+        match ready {
+            Some(servers) => Cluster { supervisor, directory, servers },
+            None => panic!("the cluster ended while starting: {:?}", supervisor.wait()),
+        }
+    }
+
+    /// Code and standard output of a verb.
+    fn verb(&self, line: &str) -> (i32, String) {
+        let output = Command::new(BINARY)
+            .args(["--servers", &self.servers, "--timeout", "2s"])
+            .args(line.split(' '))
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// Repeats a verb until it ends with code 0.
+    fn verb_surely(&self, line: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let (code, text) = self.verb(line);
+            if code == 0 {
+                return text;
+            }
+            assert!(begun.elapsed() < LIMIT, "{line} ends with {code}: {text}");
+        }
+    }
+
+    fn order(&self, order: &str, node: u64) {
+        let status = Command::new(BINARY)
+            .args(["dev", order, &node.to_string(), "--keep"])
+            .arg(self.directory.path())
+            .status()
+            .unwrap();
+        assert!(status.success(), "{order} {node}");
+    }
+
+    fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&self.verb("-o json status").1).unwrap()
+    }
+
+    /// Waits until the cluster can lose so many nodes, and returns its leader.
+    fn wait_until_it_can_lose(&self, nodes: u64) -> u64 {
+        let begun = Instant::now();
+        loop {
+            let status = self.status();
+            if status["can_lose"].as_u64() == Some(nodes) {
+                return status["leader"].as_u64().unwrap();
+            }
+            assert!(begun.elapsed() < LIMIT, "{status}");
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // It may have been killed already.
+        let _ = self.supervisor.kill();
+        let _ = self.supervisor.wait();
+        let processes = processes(self.directory.path());
+        wait_for_end(&processes);
+    }
+}
+
+/// The process ids that the cluster has noted.
+fn processes(directory: &Path) -> Vec<String> {
+    let files = (1..=3).map(|node| directory.join(format!("node{node}.pid")));
+    files.filter_map(|file| Some(std::fs::read_to_string(file).ok()?.trim().to_owned())).collect()
+}
+
+/// Waits until none of the processes runs; a test must not leave any behind.
+fn wait_for_end(processes: &[String]) {
+    let begun = Instant::now();
+    let runs = |id: &String| {
+        let name = std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+        name.trim() == "dongting"
+    };
+    while processes.iter().any(runs) {
+        assert!(begun.elapsed() < LIMIT, "{processes:?} still run");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A base port behind which all ports that three nodes take are free.
+fn base_port() -> u16 {
+    let free = || {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = first.local_addr().unwrap().port() - 1;
+        let others = [2, 11, 12, 21, 22].map(|add| base.checked_add(add));
+        let all = others.map(|port| TcpListener::bind(("127.0.0.1", port?)).ok());
+        all.iter().all(Option::is_some).then_some(base)
+    };
+    (0..100).find_map(|_| free()).unwrap()
+}
+
+#[test]
+fn a_killed_leader_is_replaced_and_comes_back() {
+    let cluster = Cluster::start();
+    let leader = cluster.wait_until_it_can_lose(1);
+    assert!(cluster.verb_surely("kv put a 1").starts_with("created"));
+    cluster.order("kill", leader);
+    let begun = Instant::now();
+    assert!(cluster.verb_surely("kv put b 2").starts_with("created"));
+    assert!(begun.elapsed() < Duration::from_secs(20), "no leader for {:?}", begun.elapsed());
+    assert_eq!(cluster.verb_surely("kv get a"), "1\n");
+    assert_ne!(cluster.wait_until_it_can_lose(0), leader);
+    cluster.order("start", leader);
+    cluster.wait_until_it_can_lose(1);
+    assert_eq!(cluster.verb_surely("kv get b"), "2\n");
+}
+
+#[test]
+fn no_node_outlives_its_cluster() {
+    let mut cluster = Cluster::start();
+    let running = processes(cluster.directory.path());
+    assert_eq!(running.len(), 3);
+    // Nobody is there any more to stop them.
+    cluster.supervisor.kill().unwrap();
+    cluster.supervisor.wait().unwrap();
+    wait_for_end(&running);
+}
