@@ -269,9 +269,9 @@ impl Excuses {
     fn explain(&self, error: &NodeError) -> bool {
         match error {
             NodeError::DataDir { .. } | NodeError::Lives(_) => self.io,
-            NodeError::IdentityDamaged { .. } | NodeError::LivesDamaged { .. } => {
-                self.damage || self.reads
-            }
+            NodeError::IdentityDamaged { .. }
+            | NodeError::LivesDamaged { .. }
+            | NodeError::GroupGone { .. } => self.damage || self.reads,
             NodeError::Foreign { .. } => false,
             NodeError::Group { error, .. } => match error {
                 GroupError::Io { .. } => self.io || self.damage || self.reads,
