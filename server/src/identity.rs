@@ -90,19 +90,24 @@ pub(crate) async fn holds_data(shard: &Shard) -> io::Result<bool> {
 }
 
 async fn read(shard: &Shard) -> io::Result<Option<Identity>> {
-    let options = OpenOptions { write: false, create: false, dsync: false };
+    let options = OpenOptions { write: true, create: false, dsync: false };
     let file = shard.storage().open(FILE, options).await?;
     if file.len() < BLOCK as u64 {
         file.close().await?;
         return Ok(None);
     }
     let block = file.read_at(0, BLOCK).await?;
-    // Whoever wrote it may have been killed before this, and what is read is not yet what a power
-    // failure leaves. Data that relies on it must not outlive it.
+    let found = decode(&block);
+    // Whoever wrote it may have been killed before it was durable, or may have been told by a failed
+    // sync that it never will be: what is read is not yet what a power failure leaves. Data that
+    // relies on it must not outlive it, so the same bytes are written again.
+    if found.is_some() {
+        file.write_at(&block.freeze(), 0..BLOCK, 0).await?;
+    }
     file.sync_all().await?;
     file.close().await?;
     shard.storage().sync_dir("").await?;
-    Ok(decode(&block))
+    Ok(found)
 }
 
 async fn write(shard: &Shard, identity: &Identity) -> io::Result<()> {

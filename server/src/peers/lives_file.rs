@@ -96,9 +96,11 @@ async fn open(shard: &Shard, owner: &Identity) -> Result<Option<(LivesFile, Live
         file.close().await?;
         return Ok(None);
     };
-    // A process that was killed may have written what was never made durable.
-    file.sync_all().await?;
+    let mut opened = LivesFile { shard: shard.clone(), file, owner: owner.clone(), sequence };
+    // Whoever wrote it may have been killed before it was durable, or may have been told by a failed
+    // sync that it never will be: what was read is written again before anything relies on it.
+    opened.write_slot(&lives).await?;
+    opened.file.sync_all().await?;
     shard.storage().sync_dir("").await?;
-    let opened = LivesFile { shard: shard.clone(), file, owner: owner.clone(), sequence };
     Ok(Some((opened, lives)))
 }
