@@ -5,7 +5,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use runtime::sim::{CrashKind, NodeKey, World, WorldOptions};
+use runtime::sim::{
+    CrashKind, DiskEffect, DiskFault, DiskOperation, EIO, NodeKey, World, WorldOptions,
+};
 use runtime::{BootError, Shard};
 use server::identity::{Identity, IdentityError, open_or_create};
 
@@ -58,6 +60,24 @@ fn an_identity_that_was_used_is_durable_whatever_ended_the_lives_before() {
                 assert_eq!(finish(&world), used, "seed {seed}, event {last_event}");
             }
         }
+    }
+}
+
+/// Trap G3: the sync that failed said so once, and the next one has nothing to do.
+#[test]
+fn an_identity_whose_sync_failed_is_written_again_before_it_is_used() {
+    for seed in 0..20 {
+        let world = World::new(WorldOptions::new(seed));
+        world.add_node(NODE);
+        let failure = DiskFault::new(DiskOperation::Sync, DiskEffect::Error(EIO));
+        world.disk(NODE).add_fault(failure.times(1));
+        let found = start(&world);
+        assert_eq!(world.run_until(|world| !world.is_running(NODE), LIMIT), Ok(true));
+        let found = found.lock().unwrap().take();
+        assert!(matches!(found, Some(Err(IdentityError::Io(_)))), "{found:?}");
+        let used = finish(&world);
+        world.crash(NODE, CrashKind::PowerLoss);
+        assert_eq!(finish(&world), used, "seed {seed}");
     }
 }
 
