@@ -17,6 +17,8 @@ use crate::workload::Shape;
 pub struct Plan {
     /// Members of every group, each on a node of its own.
     pub members: u16,
+    /// Servers whose disks may be damaged: so few that the others have every committed entry.
+    pub victims: Vec<u16>,
     /// Shards of each node.
     pub shards: u16,
     /// Raft groups.
@@ -78,6 +80,7 @@ impl Plan {
         let members = MEMBERS[choose("plan.members", MEMBERS.len() as u64) as usize];
         Plan {
             members,
+            victims: draw_victims(world, members),
             shards: 1 + choose("plan.shards", 3).saturating_sub(1) as u16,
             groups: 1 + choose("plan.groups", 3) as u16,
             programs: 1 + choose("plan.programs", 5) as u16,
@@ -97,7 +100,14 @@ impl Plan {
 }
 
 /// Sizes of groups.
-const MEMBERS: [u16; 1] = [1];
+const MEMBERS: [u16; 6] = [1, 3, 3, 3, 5, 1];
+
+/// The atlas of a run: a minority of the servers; of one server, itself.
+fn draw_victims(world: &World, members: u16) -> Vec<u16> {
+    let first = world.choose("plan.victim", u64::from(members)) as u16;
+    let count = ((members - 1) / 2).max(1);
+    (first..first + count).map(|number| number % members).collect()
+}
 
 impl ServerPlan {
     fn draw(world: &World) -> ServerPlan {

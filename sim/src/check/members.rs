@@ -159,7 +159,7 @@ impl Members {
         }
         self.check_leader(&seen);
         self.check_order(&seen, before.as_ref());
-        if before.is_none_or(|before| before.commit < seen.commit) {
+        if seen.commit > before.map_or(0, |before| before.commit) {
             self.check_quorum(&seen);
         }
         if before.is_none_or(|before| before.applied != seen.applied) {

@@ -103,6 +103,9 @@ classes! {
 /// Classes that need more than one server to mean anything.
 const BETWEEN_SERVERS: &[FaultClass] = &[FaultClass::Split, FaultClass::Bridge];
 
+/// Classes that take away what a server has acknowledged to others.
+const DISK_EXCHANGES: &[FaultClass] = &[FaultClass::Wipe, FaultClass::RollBack];
+
 /// Classes after which one copy of the data alone may not be enough.
 const DESTRUCTIVE: &[FaultClass] = &[
     FaultClass::FlipLog,
@@ -132,6 +135,7 @@ impl Strengths {
         let draw = |class: &FaultClass| {
             let strength = world.choose(class.name(), 12).saturating_sub(8);
             let is_possible = members > 1 || !BETWEEN_SERVERS.contains(class);
+            let is_possible = is_possible && !DISK_EXCHANGES.contains(class);
             if is_possible { strength } else { 0 }
         };
         Strengths(FaultClass::ALL.iter().map(draw).collect())

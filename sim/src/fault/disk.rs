@@ -18,15 +18,20 @@ impl Storm {
         class: FaultClass,
         scene: &mut Scene<'_>,
     ) -> Option<String> {
-        let number = self.server(scene);
         let world = scene.world;
         let is_lying = matches!(
             class,
             FaultClass::MisdirectWrite | FaultClass::LoseWrite | FaultClass::FlipWrite
         );
         if is_lying {
-            return self.lie(class, scene, number);
+            return self.lie(class, scene);
         }
+        let number = match class {
+            FaultClass::FlipRead | FaultClass::MisdirectRead | FaultClass::StaleRead => {
+                self.victim(scene)
+            }
+            _ => self.server(scene),
+        };
         let server = scene.cluster.servers.get_mut(number)?;
         let disk = world.disk(server.key);
         let one_in = 1 + world.choose("storm.disk.rate", 20);
@@ -72,7 +77,8 @@ impl Storm {
     }
 
     /// One write of a log does something else than what it says.
-    fn lie(&mut self, class: FaultClass, scene: &mut Scene<'_>, number: usize) -> Option<String> {
+    fn lie(&mut self, class: FaultClass, scene: &mut Scene<'_>) -> Option<String> {
+        let number = self.victim(scene);
         if !scene.cluster.is_ready(number) || !scene.cluster.may_die(number) {
             return None;
         }
@@ -96,7 +102,7 @@ impl Storm {
         class: FaultClass,
         scene: &mut Scene<'_>,
     ) -> Option<String> {
-        let number = self.server(scene);
+        let number = self.victim(scene);
         let world = scene.world;
         let group = world.choose("storm.disk.group", u64::from(self.plan.groups));
         let key = scene.cluster.servers.get(number)?.key;

@@ -164,6 +164,13 @@ impl Storm {
         scene.world.choose("storm.server", scene.cluster.servers.len() as u64) as usize
     }
 
+    /// A server whose disk may be damaged.
+    pub(super) fn victim(&self, scene: &Scene<'_>) -> usize {
+        let victims = &self.plan.victims;
+        let number = scene.world.choose("storm.victim", victims.len() as u64) as usize;
+        victims.get(number).copied().map_or(0, usize::from)
+    }
+
     /// Two nodes, at least one of which is a server.
     pub(super) fn link(&self, scene: &Scene<'_>) -> (NodeKey, NodeKey) {
         let server = self.server(scene);
