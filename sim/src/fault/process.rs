@@ -140,6 +140,7 @@ impl Storm {
             strands: (0..strands).map(|_| Operations::draw(world, shape, 3)).collect(),
             connections: 1,
             call_timeout: self.plan.call_timeout,
+            is_persistent: false,
         };
         scene.cluster.programs.push(Program::new(plan, self.history.clone()));
         scene.cluster.start_program(world, number);

@@ -30,6 +30,8 @@ pub struct ProgramPlan {
     pub connections: usize,
     /// Patience with a call.
     pub call_timeout: Duration,
+    /// Whether calls that were not carried out are made again.
+    pub is_persistent: bool,
 }
 
 /// A program's connection to the rest of the run; clones are the same.
@@ -130,7 +132,9 @@ impl Strand {
             if !is_done {
                 self.shard.clock().sleep(PAUSE).await;
             }
-            next += 1;
+            if is_done || !plan.is_persistent {
+                next += 1;
+            }
         }
     }
 
