@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kv_api::encode_response_body;
 use kv_machine::{LockGranted, Machine, MachineOptions, Outcome, Stamp};
 use moment::Moment;
+use planted::{Bug, is_on};
 use raft_core::GroupId;
 use raft_host::{Entry, Refusal, StateMachine};
 use runtime::Clock;
@@ -95,7 +96,10 @@ impl StateMachine for KvStateMachine {
         let outcome = self.tree.apply(stamp, entry.payload);
         let now = *self.batch_started.get_or_insert_with(|| self.clock.now());
         match origin {
-            Some(Origin::Client(caller)) => {
+            Some(Origin::Client(mut caller)) => {
+                if is_on(Bug::AnswersSwapped) {
+                    caller.seq ^= 1;
+                }
                 let encode = |out: &mut Vec<u8>| encode_outcome(out, &caller, index, &outcome);
                 self.replies.answer(&caller, now, encode);
             }

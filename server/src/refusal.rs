@@ -1,6 +1,7 @@
 //! From an error to the answer that clients understand: the one place.
 
 use moment::Moment;
+use planted::{Bug, is_on};
 use raft_core::NodeId;
 use raft_host::Refusal;
 use wire::RespCode;
@@ -16,6 +17,9 @@ pub fn refuse(replies: &Replies, caller: &Caller, now: Moment, refusal: Refusal)
     let (code, text) = match refusal {
         Refusal::NotLeader { leader } => return refuse_not_leader(replies, caller, now, leader),
         Refusal::HandingOver { to } => return refuse_not_leader(replies, caller, now, Some(to)),
+        Refusal::OutcomeUnknown if is_on(Bug::UnknownSaidNotDone) => {
+            return refuse_not_leader(replies, caller, now, None);
+        }
         Refusal::OutcomeUnknown => return,
         Refusal::Stopping => (RespCode::RaftGroupStopped, "the group is stopping"),
         Refusal::Failed => (RespCode::RaftGroupStopped, "the group has failed; see the node's log"),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Parser, Subcommand};
 use runtime::sim::Recording;
 
+use crate::bugs;
 use crate::run::{Keep, Report, Source, run};
 use crate::shrink::Shrinking;
 use crate::soak::{Soak, Totals, soak};
@@ -29,6 +30,8 @@ enum Verb {
     Replay(OneRun),
     /// Find the smallest tape that breaks the same rule, and tell its story.
     Shrink(ShrinkArguments),
+    /// Plant bugs, one after the other, and see how many seeds it takes to find each.
+    Bugs(BugsArguments),
 }
 
 #[derive(Args)]
@@ -77,6 +80,21 @@ struct ShrinkArguments {
     tries: usize,
 }
 
+#[derive(Args)]
+struct BugsArguments {
+    /// The bugs to plant; all of them without any.
+    names: Vec<String>,
+    /// Seeds after which a bug counts as not found.
+    #[arg(long, default_value_t = 1_000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Threads; as many as there are CPUs by default.
+    #[arg(long)]
+    jobs: Option<usize>,
+}
+
 /// Exit code when a rule is broken.
 const VIOLATION: u8 = 1;
 /// Exit code when the arguments are of no use.
@@ -91,6 +109,7 @@ pub fn main() -> ExitCode {
         Verb::Replay(arguments) => {
             with_source(&arguments.source, |source| replay(&arguments, source))
         }
+        Verb::Bugs(arguments) => bugs(&arguments),
         Verb::Shrink(arguments) => {
             with_source(&arguments.source, |source| shrink(&arguments, source))
         }
@@ -118,12 +137,11 @@ fn source(text: &str) -> Result<Source, String> {
 
 fn run_seeds(arguments: &RunArguments) -> ExitCode {
     let limit = arguments.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let plan = Soak {
         from: arguments.from,
         seeds: arguments.seeds.or(if limit.is_none() { Some(100) } else { None }),
         limit,
-        jobs: arguments.jobs.unwrap_or(cpus).max(1),
+        jobs: jobs(arguments.jobs),
         twice_one_in: arguments.twice,
     };
     let is_live = !arguments.quiet && std::io::stderr().is_terminal();
@@ -148,6 +166,41 @@ fn run_seeds(arguments: &RunArguments) -> ExitCode {
     println!("repeat it with: sim replay {}", found.seed);
     ExitCode::from(VIOLATION)
 }
+
+fn jobs(wanted: Option<usize>) -> usize {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    wanted.unwrap_or(cpus).max(1)
+}
+
+/// One line a bug; a failure when one of them was not found.
+fn bugs(arguments: &BugsArguments) -> ExitCode {
+    let chosen = match bugs::chosen(&arguments.names) {
+        Ok(chosen) => chosen,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    let mut code = ExitCode::SUCCESS;
+    println!("{:<32} {:>6} {:>9}  what noticed it", "bug", "seeds", "time");
+    for bug in chosen {
+        let hunt = bugs::hunt(bug, arguments.from, arguments.seeds, jobs(arguments.jobs));
+        let seconds = hunt.elapsed.as_secs_f64();
+        let noticed = match &hunt.found {
+            Some(found) => format!("seed {}: {}", found.seed, found.violation),
+            None => {
+                code = ExitCode::from(VIOLATION);
+                "not found".to_owned()
+            }
+        };
+        let noticed: String = noticed.chars().take(NOTICED_CHARS_MAX).collect();
+        println!("{:<32} {:>6} {seconds:>7.1} s  {noticed}", bug.name(), hunt.seeds);
+    }
+    code
+}
+
+/// Enough to see what it is about.
+const NOTICED_CHARS_MAX: usize = 110;
 
 /// The live line.
 fn line(totals: &Totals) -> String {

@@ -21,6 +21,7 @@ pub mod workload;
 pub mod check;
 pub mod run;
 
+pub mod bugs;
 pub mod shrink;
 pub mod soak;
 

@@ -1,6 +1,7 @@
 //! Put, batch put and mkdir.
 
 use kv_api::{KvRequest, VALUE_BYTES_MAX};
+use planted::{Bug, is_on};
 use wire::BizCode;
 
 use crate::machine::{Machine, Verdict};
@@ -25,9 +26,11 @@ impl Machine {
         if request.values.is_empty() {
             return Outcome::Refused(BizCode::InvalidValue);
         }
-        let elements = request.keys.iter().zip(request.values);
-        let codes = elements.map(|(key, value)| {
-            let verdict = if value.is_empty() {
+        let elements = request.keys.iter().zip(request.values).enumerate();
+        let codes = elements.map(|(position, (key, value))| {
+            let verdict = if position > 0 && is_on(Bug::BatchCutShort) {
+                Ok(BizCode::Success)
+            } else if value.is_empty() {
                 self.make_directory(stamp, key)
             } else {
                 self.set_value(stamp, key, value)

@@ -1,5 +1,7 @@
 //! The tree: what is where, and who its ancestors are. It knows no operation and refuses nothing.
 
+use planted::{Bug, is_on};
+
 use crate::deadlines::Deadlines;
 use crate::index::KeyIndex;
 use crate::lifetime::Lifetime;
@@ -125,6 +127,9 @@ impl Tree {
         }
         if node.marks.contains(Marks::WATCHED) {
             self.watched.removed(node.key(), stamp.index);
+        }
+        if is_on(Bug::RemovalUnnoticed) {
+            return;
         }
         self.touch(node.parent, stamp);
     }

@@ -2,6 +2,8 @@
 
 use alloc::boxed::Box;
 
+use planted::{Bug, is_on};
+
 use crate::candidate::Campaign;
 use crate::follower::Follower;
 use crate::leader::Leader;
@@ -114,7 +116,7 @@ impl Raft {
     fn on_pre_vote(&mut self, from: NodeId, wanted: Term, vote: Vote) {
         let granted = self.node.standing == Standing::Full
             && wanted > self.node.term()
-            && self.node.is_up_to_date(vote.last)
+            && (self.node.is_up_to_date(vote.last) || is_on(Bug::VoteForShorterLog))
             && !self.is_loyal();
         self.node.send_unbound(from, Body::VoteReply(VoteReply { ballot: vote.ballot, granted }));
     }
@@ -131,17 +133,21 @@ impl Raft {
         }
         let free = self.node.vote().is_none_or(|voted| voted == from) && self.leader().is_none();
         let granted = term == self.node.term()
-            && free
+            && (free || is_on(Bug::SecondVote))
             && self.node.standing == Standing::Full
-            && self.node.is_up_to_date(vote.last);
-        if granted {
+            && (self.node.is_up_to_date(vote.last) || is_on(Bug::VoteForShorterLog));
+        if granted && free {
             self.node.promise(term, Some(from));
             if let Role::Follower(follower) = &mut self.role {
                 follower.wait_again(&self.node);
             }
         }
+        let reply = Body::VoteReply(VoteReply { ballot: Ballot::Real, granted });
+        if is_on(Bug::VoteBeforeDurable) {
+            return self.node.send_unbound(from, reply);
+        }
         // Kept back until the vote is durable.
-        self.node.send(from, Body::VoteReply(VoteReply { ballot: Ballot::Real, granted }));
+        self.node.send(from, reply);
     }
 
     /// Whether this node keeps to a leader that is alive, as far as it knows.

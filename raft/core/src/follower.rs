@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use moment::Moment;
+use planted::{Bug, is_on};
 
 use crate::message::{
     Append, AppendOutcome, AppendReply, Body, Heartbeat, HeartbeatReply, ReadIndex, ReadIndexReply,
@@ -124,9 +125,10 @@ impl Follower {
         }
         node.agreed = node.agreed.max(last);
         // The leader's commit index says nothing about entries that this message did not prove.
-        node.commit_to(append.commit.min(last).min(node.log.last_index()));
+        let proven = if is_on(Bug::UnprovenCommit) { append.commit } else { last };
+        node.commit_to(append.commit.min(proven).min(node.log.last_index()));
         self.owes_reply = true;
-        if node.log.durable() >= node.agreed {
+        if node.log.durable() >= node.agreed || is_on(Bug::FollowerAcknowledgesUnwritten) {
             self.reply(node);
         }
     }
@@ -159,8 +161,12 @@ impl Follower {
 
     fn reply(&mut self, node: &mut Node) {
         let Some(leader) = self.leader else { return };
-        self.owes_reply = node.log.durable() < node.agreed;
-        let outcome = AppendOutcome::Matched(node.log.durable().min(node.agreed));
+        let mut durable = node.log.durable();
+        if is_on(Bug::FollowerAcknowledgesUnwritten) {
+            durable = node.log.last_index();
+        }
+        self.owes_reply = durable < node.agreed;
+        let outcome = AppendOutcome::Matched(durable.min(node.agreed));
         let round = node.seen.round;
         node.send(leader, Body::AppendReply(AppendReply { round, outcome }));
     }

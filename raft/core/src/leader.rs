@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use moment::Moment;
+use planted::{Bug, is_on};
 
 use crate::answers::Sendable;
 use crate::change::PendingChange;
@@ -275,11 +276,13 @@ impl Leader {
     pub(crate) fn count_copies(&mut self, node: &mut Node) {
         let own = node.id();
         let held = quorum::reached(&node.log.config().config, |voter| match voter == own {
+            true if is_on(Bug::LeaderCountsUnwritten) => node.log.last_index(),
             true => node.log.durable(),
             false => self.progress(voter).map_or(Index::ZERO, |progress| progress.matched),
         });
         assert!(held <= node.log.last_index(), "nobody holds more than the leader has");
-        if held > node.commit() && held >= self.first {
+        let is_of_this_term = held >= self.first || is_on(Bug::OlderTermCommitted);
+        if held > node.commit() && is_of_this_term {
             node.commit_to(held);
             self.has_news = true;
         }

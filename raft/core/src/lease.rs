@@ -1,6 +1,7 @@
 //! A leader makes sure that it still leads: the lease, and the rounds that prove reads.
 
 use moment::Moment;
+use planted::{Bug, is_on};
 
 use crate::leader::Leader;
 use crate::message::{Body, ReadIndexReply};
@@ -60,8 +61,10 @@ impl Leader {
 
     /// A read begins now.
     pub(crate) fn read(&self, node: &mut Node) -> ReadAnswer {
-        let proven = node.commit() >= self.first && self.lease_holds(node, node.now);
-        if proven && node.applied() >= node.commit() {
+        let has_begun = node.commit() >= self.first || is_on(Bug::ReadBeforeOwnEntry);
+        let proven = has_begun && self.lease_holds(node, node.now);
+        let has_applied = node.applied() >= node.commit() || is_on(Bug::ReadBeforeApplied);
+        if proven && has_applied {
             return ReadAnswer::Now;
         }
         let token = node.reads.join();
@@ -97,7 +100,7 @@ impl Leader {
         // After a pause the clock is not trusted with a lease from before it.
         let paused = now.since(node.now) > node.options.heartbeat_interval * 2;
         let leased = node.options.read_mode == ReadMode::Lease && now < self.lease_until && !paused;
-        leased || node.decides_alone()
+        leased || node.decides_alone() || is_on(Bug::EndlessLease)
     }
 
     /// The lease is void; only answers to rounds that begin from now on renew it.

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use planted::{Bug, is_on};
 use raft_core::{HardState, Index};
 use runtime::race;
 
@@ -59,13 +60,22 @@ impl<M: StateMachine> Persist<M> {
             self.group.drain(&[]);
             match self.next_work() {
                 Work::HardState(hard_state) => {
-                    self.store(hard_state).await?;
+                    if !is_on(Bug::HardStateNotWritten) {
+                        self.store(hard_state).await?;
+                    }
                     let now = self.group.shard.clock().now();
                     let mut core = self.group.core.borrow_mut();
                     core.raft.hard_state_persisted(hard_state, now);
                 }
                 Work::Frame(frame) => {
-                    self.log.write(&frame).await?;
+                    if is_on(Bug::AcknowledgedBeforeWritten) {
+                        self.note_durable(&frame);
+                        self.group.drain(&[]);
+                    }
+                    let written = self.log.write(&frame).await;
+                    if !is_on(Bug::WriteErrorIgnored) {
+                        written?;
+                    }
                     self.note_durable(&frame);
                 }
                 Work::Roll => {

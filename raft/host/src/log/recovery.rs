@@ -14,6 +14,7 @@
 //! first witness is no further away than the longest frame: that far recovery looks behind the stop
 //! and into each later segment.
 
+use planted::{Bug, is_on};
 use raft_core::entry::{Record, RecordFault, RecordSeed};
 use raft_core::{EntryKind, Index, Position};
 
@@ -258,6 +259,7 @@ impl Recovery {
         }
         if let Some(stop) = self.stop
             && (self.durable_mark >= self.next_sequence || self.next_sequence == 0)
+            && !is_on(Bug::DamageTakenForTorn)
         {
             return Err(self.damage_at(stop));
         }
@@ -420,6 +422,9 @@ impl Recovery {
     /// Fails when the block holds an intact frame that was made after the missing one was durable.
     fn look_for_witness(&self, place: Place, block: &[u8]) -> Result<(), Damage> {
         let Some(stop) = self.stop else { return Ok(()) };
+        if is_on(Bug::DamageTakenForTorn) {
+            return Ok(());
+        }
         match FrameHeader::read(self.seed, place, block) {
             Ok((header, _)) if header.durable_sequence >= self.next_sequence => {
                 Err(self.damage_at(stop))
