@@ -150,6 +150,16 @@ impl Cluster {
         was_running
     }
 
+    /// Gives a server that does not run an empty disk.
+    pub fn wipe(&mut self, world: &World, number: usize) {
+        let Some(server) = self.servers.get_mut(number) else { return };
+        world.disk(server.key).wipe();
+        server.excuses.damage = false;
+        server.lives_until.clear();
+        let key = server.key;
+        self.members().lost_disk(key);
+    }
+
     /// Whether a server's death leaves what it has on its disk as good as its faults allow.
     pub fn may_die(&self, number: usize) -> bool {
         let Some(server) = self.servers.get(number) else { return false };

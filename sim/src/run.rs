@@ -228,7 +228,12 @@ impl<'a> Stage<'a> {
         }
         self.storm.heal(self.world, &mut self.cluster);
         self.until_ready(self.world.now() + CALM_MAX)?;
-        self.read_everything()
+        self.read_everything()?;
+        let end = self.world.now() + CALM_MAX;
+        self.until(end, "all members have applied the same", |stage| {
+            let members = stage.cluster.members();
+            groups(&stage.plan).all(|group| members.are_level(raft_core::GroupId(group.0)))
+        })
     }
 
     fn until_ready(&mut self, end: Moment) -> Result<(), Violation> {

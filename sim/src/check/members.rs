@@ -42,6 +42,8 @@ pub struct Members {
     /// What was durable when a node was last seen, also if it is down since.
     durable: BTreeMap<(NodeKey, GroupId), u64>,
     writes: BTreeMap<(NodeKey, GroupId), u64>,
+    /// What is known to have been committed with enough copies.
+    proven: BTreeMap<GroupId, u64>,
     logs: BTreeMap<GroupId, Vec<Applied>>,
     /// The last entry that a process has applied, once it has recovered.
     applied: BTreeMap<(NodeKey, GroupId), u64>,
@@ -72,6 +74,13 @@ impl Members {
     pub fn leader(&self, group: GroupId) -> Option<NodeKey> {
         let leads = |seen: &&Observation| seen.group == group && seen.is_leader && seen.is_ready;
         self.now.values().find(leads).map(|seen| seen.node)
+    }
+
+    /// Whether all members that run have applied the same.
+    pub fn are_level(&self, group: GroupId) -> bool {
+        let mut applied = self.now.values().filter(|seen| seen.group == group);
+        let first = applied.next().map(|seen| seen.applied);
+        applied.all(|seen| Some(seen.applied) == first)
     }
 
     /// How many writes of its log a member has been seen to finish.
@@ -159,7 +168,7 @@ impl Members {
         }
         self.check_leader(&seen);
         self.check_order(&seen, before.as_ref());
-        if seen.commit > before.map_or(0, |before| before.commit) {
+        if seen.commit > self.proven.get(&seen.group).copied().unwrap_or(0) {
             self.check_quorum(&seen);
         }
         if before.is_none_or(|before| before.applied != seen.applied) {
@@ -204,6 +213,7 @@ impl Members {
     fn check_quorum(&mut self, seen: &Observation) {
         let durable = self.durable.iter().filter(|((_, group), _)| *group == seen.group);
         let copies = durable.filter(|(_, durable)| **durable >= seen.commit).count();
+        self.proven.insert(seen.group, seen.commit);
         if copies < seen.voters / 2 + 1 {
             let what = format!(
                 "{}, group {}: {} is committed with {copies} durable copies for {} voters",

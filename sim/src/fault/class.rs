@@ -70,10 +70,8 @@ classes! {
     DiskFull = "fault.disk-full";
     /// The disk is slow for a while.
     DiskSlow = "fault.disk-slow";
-    /// The disk is replaced by an empty one.
+    /// A machine comes back with an empty disk.
     Wipe = "fault.wipe";
-    /// The disk is rolled back to an earlier state.
-    RollBack = "fault.roll-back";
     /// A link takes long.
     LinkDelay = "fault.link-delay";
     /// A link loses segments.
@@ -101,10 +99,7 @@ classes! {
 }
 
 /// Classes that need more than one server to mean anything.
-const BETWEEN_SERVERS: &[FaultClass] = &[FaultClass::Split, FaultClass::Bridge];
-
-/// Classes that take away what a server has acknowledged to others.
-const DISK_EXCHANGES: &[FaultClass] = &[FaultClass::Wipe, FaultClass::RollBack];
+const BETWEEN_SERVERS: &[FaultClass] = &[FaultClass::Split, FaultClass::Bridge, FaultClass::Wipe];
 
 /// Classes after which one copy of the data alone may not be enough.
 const DESTRUCTIVE: &[FaultClass] = &[
@@ -115,7 +110,6 @@ const DESTRUCTIVE: &[FaultClass] = &[
     FaultClass::LoseWrite,
     FaultClass::FlipWrite,
     FaultClass::Wipe,
-    FaultClass::RollBack,
 ];
 
 impl FaultClass {
@@ -135,7 +129,6 @@ impl Strengths {
         let draw = |class: &FaultClass| {
             let strength = world.choose(class.name(), 12).saturating_sub(8);
             let is_possible = members > 1 || !BETWEEN_SERVERS.contains(class);
-            let is_possible = is_possible && !DISK_EXCHANGES.contains(class);
             if is_possible { strength } else { 0 }
         };
         Strengths(FaultClass::ALL.iter().map(draw).collect())

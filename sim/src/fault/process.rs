@@ -28,6 +28,7 @@ impl Storm {
             FaultClass::Kill => self.crash(scene, number, CrashKind::Kill, class),
             FaultClass::PowerLoss => self.crash(scene, number, CrashKind::PowerLoss, class),
             FaultClass::CrashLoop => self.crash_loop(scene, number),
+            FaultClass::Wipe => self.wipe(scene),
             FaultClass::Stop => {
                 let is_stopping = scene.cluster.stop(world, number);
                 is_stopping.then(|| format!("{key} is asked to stop"))
@@ -71,6 +72,17 @@ impl Storm {
         let length = self.length(world, class);
         self.undo_after(world, length, Undo::Start(number));
         Some(format!("{} dies by {kind:?} for {length:?}", scene.cluster.servers.get(number)?.key))
+    }
+
+    /// A machine breaks, and comes back with an empty disk.
+    fn wipe(&mut self, scene: &mut Scene<'_>) -> Option<String> {
+        let (number, world) = (self.victim(scene), scene.world);
+        scene.cluster.crash(world, number, CrashKind::PowerLoss);
+        scene.cluster.wipe(world, number);
+        let length = self.length(world, FaultClass::Wipe);
+        self.undo_after(world, length, Undo::Start(number));
+        let key = scene.cluster.servers.get(number)?.key;
+        Some(format!("{key} loses its disk and is away for {length:?}"))
     }
 
     /// Dies, starts, and dies again in the middle of that, a few times.

@@ -121,8 +121,7 @@ impl Storm {
             | FaultClass::Pause
             | FaultClass::Drift
             | FaultClass::WallJump
-            | FaultClass::Wipe
-            | FaultClass::RollBack => self.strike_process(class, scene),
+            | FaultClass::Wipe => self.strike_process(class, scene),
             FaultClass::ClientKill | FaultClass::ClientPause | FaultClass::Overload => {
                 self.strike_client(class, scene)
             }
