@@ -40,6 +40,10 @@ pub struct ServerNode {
     /// Writes that each of its groups must have finished before it may die.
     lives_until: Vec<(raft_core::GroupId, u64)>,
     ended: Option<Ended>,
+    /// It has served once.
+    has_served: bool,
+    /// Its present disk was empty when it came.
+    was_wiped: bool,
 }
 
 /// A process that ended by itself.
@@ -88,6 +92,8 @@ impl Cluster {
             excuses: Excuses::default(),
             lives_until: Vec::new(),
             ended: None,
+            has_served: false,
+            was_wiped: false,
         });
         Cluster { servers: servers.collect(), programs: Vec::new(), members }
     }
@@ -155,6 +161,7 @@ impl Cluster {
         let Some(server) = self.servers.get_mut(number) else { return };
         world.disk(server.key).wipe();
         server.excuses.damage = false;
+        server.was_wiped = true;
         server.lives_until.clear();
         let key = server.key;
         self.members().lost_disk(key);
@@ -242,6 +249,26 @@ impl Cluster {
         if ended.is_some_and(|ended| world.now().since(ended.at) >= RESTART_DELAY) {
             self.start(world, number);
         }
+    }
+
+    /// Whether the groups have begun: each of their members has been there. Before that, nobody
+    /// replaces one that is lost.
+    pub fn is_founded(&mut self) -> bool {
+        for number in 0..self.servers.len() {
+            let is_ready = self.is_ready(number);
+            if let Some(server) = self.servers.get_mut(number) {
+                server.has_served |= is_ready;
+            }
+        }
+        self.servers.iter().all(|server| server.has_served)
+    }
+
+    /// Whether a server need not serve: it is given up, or has an empty disk and misses one that is
+    /// given up and could tell what it had promised.
+    pub fn is_excused(&self, number: usize) -> bool {
+        let was_wiped = self.servers.get(number).is_some_and(|server| server.was_wiped);
+        let is_alone = (0..self.servers.len()).any(|other| self.is_given_up(other));
+        self.is_given_up(number) || (was_wiped && is_alone)
     }
 
     /// Whether a server stays down because it found damage that was really done.

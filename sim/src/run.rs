@@ -239,7 +239,7 @@ impl<'a> Stage<'a> {
     fn until_ready(&mut self, end: Moment) -> Result<(), Violation> {
         self.until(end, "the servers are ready", |stage| {
             (0..stage.cluster.servers.len())
-                .all(|number| stage.cluster.is_ready(number) || stage.cluster.is_given_up(number))
+                .all(|number| stage.cluster.is_ready(number) || stage.cluster.is_excused(number))
         })
     }
 

@@ -113,6 +113,9 @@ impl Storm {
     }
 
     fn strike(&mut self, class: FaultClass, scene: &mut Scene<'_>) {
+        if class.is_destructive() && !scene.cluster.is_founded() {
+            return;
+        }
         let told = match class {
             FaultClass::Kill
             | FaultClass::PowerLoss
