@@ -223,7 +223,7 @@ impl Raft {
         assert!(term >= self.node.term(), "a term never goes back");
         self.leave_role();
         if term > self.node.term() {
-            self.node.promise(term, None);
+            self.node.enter(term);
         }
         self.role = Role::Follower(Follower::new(&mut self.node, leader));
     }

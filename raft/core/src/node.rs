@@ -67,7 +67,8 @@ impl Node {
         let mut out = Output::default();
         if log.last_term() > promised.term {
             // The entry became durable before the term did; a vote in its term was never answered.
-            promised = HardState { term: log.last_term(), vote: None };
+            let vote = spent_vote(options.id, restored.standing);
+            promised = HardState { term: log.last_term(), vote };
             out.hard_state = Some(promised);
         }
         // What this node had promised a leader before it stopped is not known. It keeps the promise
@@ -143,6 +144,12 @@ impl Node {
     pub(crate) fn is_up_to_date(&self, candidate: Position) -> bool {
         let own = self.log.last();
         (candidate.term, candidate.index) >= (own.term, own.index)
+    }
+
+    /// Enters a newer term without a vote for anyone else.
+    pub(crate) fn enter(&mut self, term: Term) {
+        assert!(term > self.promised.term, "only a newer term is entered");
+        self.promise(term, spent_vote(self.id(), self.standing));
     }
 
     /// Enters a newer term, or votes in this one.
@@ -249,6 +256,12 @@ impl Node {
         self.out.reads.refused = token.or(self.out.reads.refused);
         remote
     }
+}
+
+/// The vote of a term that is entered. A node that may have forgotten a vote may have given it in
+/// this very term, and it is trusted again before the term ends: so the vote is spent on itself.
+fn spent_vote(id: NodeId, standing: Standing) -> Option<NodeId> {
+    (standing == Standing::Withheld).then_some(id)
 }
 
 fn check_options(options: &RaftOptions) -> Result<(), RestoreError> {

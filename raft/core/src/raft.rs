@@ -212,12 +212,14 @@ impl Raft {
         Some(Message { term: self.node.term(), body: Body::Append(append) })
     }
 
-    /// The link to a node broke: what was on its way there may be lost.
+    /// The link to a node broke: what was on its way there may be lost. A transfer to it ends with
+    /// the next tick.
     pub fn unreachable(&mut self, id: NodeId) {
         if let Role::Leader(leader) = &mut self.role
             && let Some(progress) = leader.progress_of(id)
         {
             progress.lost_contact();
+            leader.lost_successor(&self.node, id);
         }
     }
 

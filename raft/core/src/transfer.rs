@@ -89,6 +89,13 @@ impl Leader {
         }
     }
 
+    /// The successor cannot be reached: waiting for it would only keep proposals out.
+    pub(crate) fn lost_successor(&mut self, node: &Node, id: NodeId) {
+        if let Some(transfer) = self.transfer.as_mut().filter(|transfer| transfer.target == id) {
+            transfer.deadline = node.now;
+        }
+    }
+
     /// Hands over to a node that has everything and wants to lead more than this one does.
     pub(crate) fn consider_takeover(&mut self, node: &mut Node, candidate: NodeId) {
         let config = &node.log.config().config;

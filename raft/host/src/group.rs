@@ -188,6 +188,7 @@ impl<M: StateMachine> Group<M> {
     pub fn unreachable(&self, node: NodeId) {
         self.0.core.borrow_mut().raft.unreachable(node);
         self.0.drain(&[]);
+        self.0.tick_work.set();
     }
 
     /// What a snapshot of the state machine as it is now covers. `None` while a membership that is

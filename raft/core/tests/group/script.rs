@@ -386,6 +386,14 @@ fn ask_core(host: &mut Host, what: &str, rest: &[&str], clock: moment::Moment) -
             raft.set_standing(Standing::Withheld, clock);
             String::new()
         }
+        ("trust", []) => {
+            raft.set_standing(Standing::Full, clock);
+            String::new()
+        }
+        ("unreachable", [peer]) => {
+            raft.unreachable(node(peer));
+            String::new()
+        }
         ("status", []) => {
             let status = raft.status();
             let leader = status.leader.map_or("nobody".into(), |leader| leader.to_string());
@@ -468,6 +476,7 @@ scripts! {
     a_follower_reads_by_asking
     leadership_is_transferred
     a_transfer_times_out
+    a_transfer_ends_when_its_target_is_gone
     a_late_order_to_stand_is_void
     a_higher_priority_takes_over
     an_observer_receives_and_does_not_count
@@ -481,4 +490,5 @@ scripts! {
     a_removed_node_does_not_disrupt
     a_snapshot_is_installed
     a_replaced_disk_is_noticed_and_does_not_vote
+    a_vote_of_a_lost_disk_is_not_given_twice
 }
