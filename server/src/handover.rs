@@ -22,7 +22,8 @@ pub async fn hand_over(shard: &Shard, groups: Vec<Group<KvStateMachine>>) {
             let (group, to) = (group.id().0, successor.0);
             match ended {
                 Ok(true) => tracing::info!(group, to, "handed leadership over"),
-                Ok(false) => tracing::warn!(group, to, "the successor did not take over in time"),
+                // As when the whole cluster stops. Without a successor the others elect a leader.
+                Ok(false) => tracing::info!(group, to, "no successor took over"),
                 Err(error) => tracing::warn!(group, to, ?error, "cannot hand leadership over"),
             }
         }));
