@@ -136,7 +136,7 @@ fn a_damaged_log_or_vote_is_refused() {
     refused(&ended, 9, &["raft group 0", "group-0/hard-state", "damaged", "restore"]);
     fs::remove_file(&path).unwrap();
     let ended = dev(&data_dir, ports).end();
-    refused(&ended, 9, &["raft group 0", "group-0/hard-state", "missing", "restore"]);
+    refused(&ended, 9, &["raft group 0", "no group-0/hard-state", "has voted", "restore"]);
 }
 
 #[test]
