@@ -1,5 +1,6 @@
 //! From an error to the answer that clients understand: the one place.
 
+use kv_api::ReadMode;
 use moment::Moment;
 use planted::{Bug, is_on};
 use raft_core::NodeId;
@@ -33,6 +34,25 @@ pub fn refuse(replies: &Replies, caller: &Caller, now: Moment, refusal: Refusal)
         }
     };
     replies.refuse(caller, now, code, text);
+}
+
+/// Answers a read that raft did not allow. A caller that wants this node's answer is not helped by the
+/// name of the leader.
+pub fn refuse_read(
+    replies: &Replies,
+    caller: &Caller,
+    now: Moment,
+    mode: ReadMode,
+    refusal: Refusal,
+) {
+    match (mode, refusal) {
+        (ReadMode::Linearizable | ReadMode::Stale(_), Refusal::NotLeader { .. }) => {
+            let text = "no leader has said how far this node must be; try again, or read from \
+                        another node";
+            replies.refuse(caller, now, RespCode::RaftGroupNotInit, text);
+        }
+        _ => refuse(replies, caller, now, refusal),
+    }
 }
 
 /// Answers `NOT_RAFT_LEADER` with the leader's id. Clients that get no id stay where they are and

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kv_api::{KvRequest, OperationKind, Owner, Payload, WatchRequest, validate};
+use kv_api::{KvRequest, OperationKind, Owner, Payload, ReadMode, WatchRequest, validate};
 use moment::Moment;
 use planted::{Bug, is_on};
 use raft_core::{GroupId, ReadToken};
-use raft_host::{Group, ReadGate, Refusal};
+use raft_host::{Group, ReadGate, ReadLevel, Refusal};
 use rpc::{Connection, Flow, Handler, TimeBudget};
 use runtime::{Shard, ShardId};
 use wire::{
@@ -23,7 +23,7 @@ use crate::machine::KvStateMachine;
 use crate::mail::{ForeignRequest, Mail, Outbox};
 use crate::node::NodePlan;
 use crate::reads::encode_read;
-use crate::refusal::refuse;
+use crate::refusal::{refuse, refuse_read};
 use crate::replies::Replies;
 use crate::status::{GroupView, encode_kv_status, encode_raft_status};
 use crate::watches::WatchLinks;
@@ -237,13 +237,14 @@ impl Requests {
         if is_on(Bug::ReadAnywhere) {
             return self.read_now(caller, group, request, now);
         }
-        match group.read() {
+        match group.read(level_of(request.read_mode)) {
             ReadGate::Ready => self.read_now(caller, group, request, now),
             ReadGate::NotReady(token) => {
                 self.read_later(caller, group.clone(), token, body.to_vec())
             }
             ReadGate::NotLeader { leader } => {
-                refuse(&self.replies, &caller, now, Refusal::NotLeader { leader });
+                let refusal = Refusal::NotLeader { leader };
+                refuse_read(&self.replies, &caller, now, request.read_mode, refusal);
             }
         }
     }
@@ -282,7 +283,10 @@ impl Requests {
             let Ok(request) = KvRequest::decode(&body) else { return };
             match outcome {
                 Ok(()) => requests.read_now(caller, &group, &request, clock.now()),
-                Err(refusal) => refuse(&requests.replies, &caller, clock.now(), refusal),
+                Err(refusal) => {
+                    let mode = request.read_mode;
+                    refuse_read(&requests.replies, &caller, clock.now(), mode, refusal);
+                }
             }
             requests.replies.flush();
         });
@@ -312,6 +316,15 @@ impl Requests {
     fn not_supported(&self, caller: Caller, now: Moment) {
         let text = format!("command {} not support", caller.command.0);
         self.replies.refuse(&caller, now, RespCode::CommandNotSupport, &text);
+    }
+}
+
+fn level_of(mode: ReadMode) -> ReadLevel {
+    match mode {
+        ReadMode::Leader => ReadLevel::Leader,
+        ReadMode::Linearizable => ReadLevel::Anywhere,
+        ReadMode::Stale(Some(age)) => ReadLevel::Within(age),
+        ReadMode::Stale(None) => ReadLevel::AnyAge,
     }
 }
 

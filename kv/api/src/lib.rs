@@ -21,6 +21,7 @@ extern crate alloc;
 
 mod key;
 mod owner;
+mod read_mode;
 mod repeated;
 
 mod request;
@@ -41,6 +42,7 @@ pub use key::{
 pub use node::{KvNode, NodeFlags};
 pub use operation::{HEAD_BYTES_MAX, OperationKind, Payload, encode_expire};
 pub use owner::Owner;
+pub use read_mode::ReadMode;
 pub use repeated::{ByteStrings, Element, Repeated, RepeatedIter};
 pub use request::KvRequest;
 pub use response::{KvResponse, encode_response_body, encode_results};

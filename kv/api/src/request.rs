@@ -3,6 +3,7 @@
 use wire::{Fields, Value, WireError, WireErrorKind, Writer};
 
 use crate::owner::Owner;
+use crate::read_mode::ReadMode;
 use crate::repeated::ByteStrings;
 
 /// A request of a client, the push of a granted lock, and the body of a write in the log.
@@ -28,6 +29,8 @@ pub struct KvRequest<'a> {
     pub keys: ByteStrings<'a>,
     /// The values of a batch put, one for each key.
     pub values: ByteStrings<'a>,
+    /// What a read must see.
+    pub read_mode: ReadMode,
 }
 
 impl<'a> KvRequest<'a> {
@@ -36,6 +39,7 @@ impl<'a> KvRequest<'a> {
     pub fn decode(body: &'a [u8]) -> Result<KvRequest<'a>, WireError> {
         let mut request = KvRequest::default();
         let (mut owner_high, mut owner_low) = (0, 0);
+        let (mut read_mode, mut age_max_millis) = (0, 0);
         let mut fields = Fields::new(body);
         loop {
             let start = fields.position();
@@ -52,12 +56,15 @@ impl<'a> KvRequest<'a> {
                 (7, Value::Varint(value)) => request.ttl_millis = wire::int64(value),
                 (9, Value::Bytes(_)) => request.keys.note(body, start, 9),
                 (10, Value::Bytes(_)) => request.values.note(body, start, 10),
+                (100, Value::Varint(value)) => read_mode = wire::int32(value),
+                (101, Value::Varint(value)) => age_max_millis = wire::int64(value),
                 _ => {}
             }
         }
         if owner_high != 0 && owner_low != 0 {
             request.owner = Some(Owner { high: owner_high, low: owner_low });
         }
+        request.read_mode = ReadMode::of_fields(read_mode, age_max_millis);
         let (keys, values) = (request.keys.len(), request.values.len());
         if keys != values && keys != 0 && values != 0 {
             return Err(WireError::new(body.len(), WireErrorKind::Content));
@@ -83,12 +90,16 @@ impl<'a> KvRequest<'a> {
         for value in self.values {
             writer.bytes_element(10, value);
         }
+        let (read_mode, age_max_millis) = self.read_mode.fields();
+        writer.int32(100, read_mode);
+        writer.int64(101, age_max_millis);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
+    use core::time::Duration;
 
     use super::*;
 
@@ -109,6 +120,7 @@ mod tests {
             ttl_millis: -1,
             keys: ByteStrings::new(&[b"x", b"", b"y"]),
             values: ByteStrings::new(&[b"", b"1", b"2"]),
+            read_mode: ReadMode::Stale(Some(Duration::from_millis(700))),
         };
         for request in [whole, KvRequest::default(), KvRequest { key: b"k", ..Default::default() }]
         {

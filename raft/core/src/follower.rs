@@ -199,7 +199,7 @@ impl Follower {
     pub(crate) fn ask_about_reads(&mut self, node: &mut Node) {
         let Some(leader) = self.leader else { return };
         if node.reads.wants_proof() {
-            let token = node.reads.begin_asking();
+            let token = node.reads.begin_asking(node.now);
             let context = token.0 ^ node.read_salt;
             self.read_deadline = Some(node.now + node.election_timeout());
             node.send(leader, Body::ReadIndex(ReadIndex { context }));

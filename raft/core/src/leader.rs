@@ -341,7 +341,7 @@ impl Leader {
         }
         if node.reads.wants_proof() && !self.has_ordered_transfer() {
             self.begin_round(node);
-            node.reads.begin(self.round.0, node.commit().max(self.first));
+            node.reads.begin(self.round.0, node.commit().max(self.first), node.now);
             self.count_answers(node);
         }
         true

@@ -70,7 +70,7 @@ impl Leader {
         let token = node.reads.join();
         if proven {
             let index = node.commit();
-            let proven = node.reads.prove_all(index);
+            let proven = node.reads.prove_all(index, node.now);
             Self::answer_remote(node, proven);
         }
         ReadAnswer::Wait(token)

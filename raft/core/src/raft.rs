@@ -178,6 +178,14 @@ impl Raft {
         }
     }
 
+    /// Like [`Raft::read_here`], but the read need not see what was acknowledged less than `age` ago.
+    pub fn read_within(&mut self, age: Duration, now: Moment) -> ReadAnswer {
+        if self.node.reads.is_current_within(age, now) {
+            return ReadAnswer::Now;
+        }
+        self.read_here(now)
+    }
+
     /// Whether nobody else can have been elected by `now`. To be asked with a fresh time just before
     /// the answer to a read that was given [`ReadAnswer::Now`] leaves; when it does not hold, the
     /// read begins anew.

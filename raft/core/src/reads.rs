@@ -3,6 +3,9 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
+
+use moment::Moment;
 
 use crate::output::ReadToken;
 use crate::types::{Index, NodeId};
@@ -21,7 +24,18 @@ pub(crate) struct Reads {
     open_remote: Vec<RemoteRead>,
     asked: Option<Asked>,
     /// Proven, and waiting for the state machine; rising.
-    proven: VecDeque<(ReadToken, Index)>,
+    proven: VecDeque<Waiting>,
+    /// What was acknowledged to anyone before this time is in the state machine here.
+    current_as_of: Option<Moment>,
+}
+
+/// A batch that waits for the state machine.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    token: ReadToken,
+    index: Index,
+    /// When its proof began.
+    begun: Moment,
 }
 
 #[derive(Debug)]
@@ -31,6 +45,7 @@ struct Asked {
     proof: u64,
     /// What has to be applied, as far as it is known when the proof begins.
     index: Index,
+    begun: Moment,
     remote: Vec<RemoteRead>,
 }
 
@@ -67,17 +82,17 @@ impl Reads {
     }
 
     /// A leader is asked to prove the open batch; its answer will tell the index.
-    pub(crate) fn begin_asking(&mut self) -> ReadToken {
-        self.begin(0, Index::ZERO)
+    pub(crate) fn begin_asking(&mut self, now: Moment) -> ReadToken {
+        self.begin(0, Index::ZERO, now)
     }
 
     /// The proof of the open batch begins.
-    pub(crate) fn begin(&mut self, proof: u64, index: Index) -> ReadToken {
+    pub(crate) fn begin(&mut self, proof: u64, index: Index, begun: Moment) -> ReadToken {
         assert!(self.wants_proof(), "one proof at a time");
         self.open = false;
         let remote = core::mem::take(&mut self.open_remote);
         let token = ReadToken(self.issued);
-        self.asked = Some(Asked { token, proof, index, remote });
+        self.asked = Some(Asked { token, proof, index, begun, remote });
         token
     }
 
@@ -90,37 +105,43 @@ impl Reads {
     pub(crate) fn prove(&mut self, proof: u64, index: Option<Index>) -> Option<Proven> {
         let asked = self.asked.take_if(|asked| asked.proof <= proof)?;
         let index = index.unwrap_or(asked.index);
-        self.push(asked.token, index);
+        self.push(asked.token, index, asked.begun);
         Some(Proven { index, remote: asked.remote })
     }
 
     /// Every waiting read is proven by a lease that holds now.
-    pub(crate) fn prove_all(&mut self, index: Index) -> Option<Proven> {
+    pub(crate) fn prove_all(&mut self, index: Index, now: Moment) -> Option<Proven> {
         if self.asked.is_none() && !self.open {
             return None;
         }
         let mut remote = self.asked.take().map(|asked| asked.remote).unwrap_or_default();
         remote.append(&mut self.open_remote);
         self.open = false;
-        self.push(ReadToken(self.issued), index);
+        self.push(ReadToken(self.issued), index, now);
         Some(Proven { index, remote })
     }
 
-    fn push(&mut self, token: ReadToken, index: Index) {
+    fn push(&mut self, token: ReadToken, index: Index, begun: Moment) {
         let newest = self.proven.back().copied();
-        assert!(newest.is_none_or(|(last, _)| last < token), "batches are proven in order");
+        assert!(newest.is_none_or(|last| last.token < token), "batches are proven in order");
         // A batch is never ready before an older one.
-        let index = newest.map_or(index, |(_, least)| index.max(least));
-        self.proven.push_back((token, index));
+        let index = newest.map_or(index, |last| index.max(last.index));
+        self.proven.push_back(Waiting { token, index, begun });
     }
 
     /// The newest batch whose reads may be answered, once.
     pub(crate) fn settle(&mut self, applied: Index) -> Option<ReadToken> {
         let mut ready = None;
-        while let Some((token, _)) = self.proven.pop_front_if(|(_, index)| *index <= applied) {
-            ready = Some(token);
+        while let Some(batch) = self.proven.pop_front_if(|batch| batch.index <= applied) {
+            ready = Some(batch.token);
+            self.current_as_of = self.current_as_of.max(Some(batch.begun));
         }
         ready
+    }
+
+    /// Whether everything that was acknowledged more than `age` ago is in the state machine here.
+    pub(crate) fn is_current_within(&self, age: Duration, now: Moment) -> bool {
+        self.current_as_of.is_some_and(|at| now.since(at) <= age)
     }
 
     /// Gives up every waiting read. Returns the newest token, if any read waited, and who else asked.
@@ -143,7 +164,7 @@ mod tests {
         let mut reads = Reads::default();
         let first = reads.join();
         assert_eq!(reads.join(), first);
-        assert_eq!(reads.begin(5, Index(10)), first);
+        assert_eq!(reads.begin(5, Index(10), Moment::ZERO), first);
         let second = reads.join();
         assert!(second > first && !reads.wants_proof());
         assert!(reads.prove(4, None).is_none(), "a round begun earlier proves nothing");
@@ -157,12 +178,27 @@ mod tests {
     fn a_later_batch_never_overtakes() {
         let mut reads = Reads::default();
         reads.join();
-        reads.begin(1, Index(20));
+        reads.begin(1, Index(20), Moment::ZERO);
         reads.prove(1, None);
         let second = reads.join();
-        reads.prove_all(Index(10));
+        reads.prove_all(Index(10), Moment::ZERO);
         assert_eq!(reads.settle(Index(10)), None);
         assert_eq!(reads.settle(Index(20)), Some(second));
+    }
+
+    #[test]
+    fn the_state_is_as_old_as_the_proof_of_what_is_applied() {
+        let at = |millis| Moment::ZERO + Duration::from_millis(millis);
+        let within =
+            |reads: &Reads, age, now| reads.is_current_within(Duration::from_millis(age), at(now));
+        let mut reads = Reads::default();
+        assert!(!within(&reads, 1_000_000, 0), "nothing is known");
+        reads.join();
+        reads.begin(1, Index(20), at(10));
+        reads.prove(1, None);
+        assert!(!within(&reads, 1_000_000, 15), "not applied yet");
+        reads.settle(Index(20));
+        assert!(within(&reads, 5, 15) && !within(&reads, 4, 15), "it counts from when it began");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A group: what its owner can ask of it.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use raft_core::{
     ConfigEntry, GroupId, Index, Message, NodeId, Position, ReadAnswer, ReadToken, Status,
@@ -19,6 +20,19 @@ impl<M: StateMachine> Clone for Group<M> {
     fn clone(&self) -> Group<M> {
         Group(Rc::clone(&self.0))
     }
+}
+
+/// What a read must see, and who may answer it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReadLevel {
+    /// Everything that was acknowledged before; only the leader answers.
+    Leader,
+    /// The same, on any node that has a leader: a follower asks it how far it must have applied.
+    Anywhere,
+    /// Everything that was acknowledged longer ago than this, on any node.
+    Within(Duration),
+    /// Whatever this node has.
+    AnyAge,
 }
 
 /// Whether the state machine may be read.
@@ -97,10 +111,19 @@ impl<M: StateMachine> Group<M> {
         self.0.core.borrow().clock.now_ms(now, wall)
     }
 
-    /// Whether a read that begins now sees every write answered before it.
-    pub fn read(&self) -> ReadGate {
+    /// Whether a read that begins now sees all that it must see. No entry is written for it.
+    #[inline]
+    pub fn read(&self, level: ReadLevel) -> ReadGate {
         let now = self.0.shard.clock().now();
-        let answer = self.0.core.borrow_mut().raft.read(now);
+        let answer = {
+            let raft = &mut self.0.core.borrow_mut().raft;
+            match level {
+                ReadLevel::Leader => raft.read(now),
+                ReadLevel::Anywhere => raft.read_here(now),
+                ReadLevel::Within(age) => raft.read_within(age, now),
+                ReadLevel::AnyAge => ReadAnswer::Now,
+            }
+        };
         match answer {
             ReadAnswer::Now => ReadGate::Ready,
             ReadAnswer::NotLeader { leader } => ReadGate::NotLeader { leader },

@@ -38,7 +38,7 @@ pub mod hard_state;
 pub mod log;
 
 pub use error::GroupError;
-pub use group::{Group, GroupStatus, ReadGate};
+pub use group::{Group, GroupStatus, ReadGate, ReadLevel};
 pub use log::segment::Identity;
 pub use members::ChangeFailed;
 pub use options::{GroupOptions, SnapshotBoundary};

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kv_api::ReadMode;
 
 use super::exit::EXIT_CODES;
 use crate::config::{Endpoint, parse_duration};
@@ -139,6 +140,30 @@ pub(super) enum DevOrder {
     },
 }
 
+/// Who answers a read, and what it must see.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct ReadSource {
+    /// Read from this node, whether it leads or not; the first of --servers if only --read is given.
+    #[arg(long, value_name = "ID")]
+    pub(super) node: Option<u32>,
+    /// What the read must see: every acknowledged write (`linearizable`), every one that was
+    /// acknowledged longer ago than a time (`stale=500ms`), or whatever the node has (`stale`).
+    #[arg(long, value_name = "MODE", value_parser = parse_read_mode)]
+    pub(super) read: Option<ReadMode>,
+}
+
+fn parse_read_mode(text: &str) -> Result<ReadMode, String> {
+    match text.split_once('=') {
+        None if text == "linearizable" => Ok(ReadMode::Linearizable),
+        None if text == "stale" => Ok(ReadMode::Stale(None)),
+        Some(("stale", age)) => match parse_duration(age)? {
+            age if age < Duration::from_millis(1) => Err("an age is at least 1ms".to_owned()),
+            age => Ok(ReadMode::Stale(Some(age))),
+        },
+        _ => Err("write linearizable, stale, or stale=AGE, as in stale=500ms".to_owned()),
+    }
+}
+
 #[derive(Subcommand, Debug)]
 pub(super) enum KvVerb {
     /// Print the value of a key: its bytes as they are, and a line end.
@@ -148,6 +173,8 @@ pub(super) enum KvVerb {
         /// Print no line end after the value.
         #[arg(short = 'n', long)]
         no_newline: bool,
+        #[command(flatten)]
+        source: ReadSource,
     },
     /// Set a key to a value.
     Put {
@@ -349,6 +376,9 @@ mod tests {
             "dongting kv mput a",
             "dongting dev --base-port 0",
             "dongting status --timeout 5",
+            "dongting kv get a --read fresh",
+            "dongting kv get a --read stale=0s",
+            "dongting kv get a --read linearizable=1s",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 
+use client::NodeId;
 use client::blocking::Client;
-use client::operations::Node;
-use kv_api::{NodeFlags, VALUE_BYTES_MAX};
+use client::operations::{GetFrom, Node};
+use kv_api::{NodeFlags, ReadMode, VALUE_BYTES_MAX};
 use serde_json::{Map, Value, json};
 
-use super::arguments::KvVerb;
+use super::arguments::{KvVerb, ReadSource};
 use super::bytes::{insert, printable};
 use super::connect::explain;
 use super::exit::{Exit, Failure};
@@ -18,9 +19,18 @@ use super::output::Output;
 /// Separates the components of a key.
 const SEPARATOR: u8 = b'.';
 
-pub(super) fn run(verb: KvVerb, client: &mut Client, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(
+    verb: KvVerb,
+    nodes: &[NodeId],
+    client: &mut Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
     match &verb {
-        KvVerb::Get { key, no_newline } => get(client, output, key.as_bytes(), *no_newline),
+        KvVerb::Get { key, no_newline, source } => {
+            let key = key.as_bytes();
+            let found = read(client, nodes, key, *source)?.ok_or_else(|| not_found(key))?;
+            print_node(output, key, found, *no_newline)
+        }
         KvVerb::Put { key, value } => put(client, output, key.as_bytes(), value),
         KvVerb::Del { key } => delete(client, output, key.as_bytes()),
         KvVerb::Ls { key } => list(client, output, key.as_bytes()),
@@ -34,13 +44,31 @@ pub(super) fn run(verb: KvVerb, client: &mut Client, output: &mut Output) -> Res
     }
 }
 
-fn get(
+fn read(
     client: &mut Client,
+    nodes: &[NodeId],
+    key: &[u8],
+    source: ReadSource,
+) -> Result<Option<Node>, Failure> {
+    let node = match (source.node, source.read) {
+        (None, None) => return Ok(client.get(key)?),
+        (Some(node), _) => NodeId(node as i32),
+        (None, Some(_)) => nodes.first().copied().unwrap_or(NodeId(1)),
+    };
+    if !nodes.contains(&node) {
+        let message = format!("--servers has no node {}; add ID=HOST:PORT for it", node.0);
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let mode = source.read.unwrap_or(ReadMode::Linearizable);
+    Ok(client.call(&GetFrom { key, node, mode })?)
+}
+
+fn print_node(
     output: &mut Output,
     key: &[u8],
+    node: Node,
     no_newline: bool,
 ) -> Result<(), Failure> {
-    let Some(node) = client.get(key)? else { return Err(not_found(key)) };
     if output.is_json() {
         return output.json(&node_as_json("key", key, &node));
     }

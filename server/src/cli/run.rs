@@ -2,7 +2,7 @@
 
 use client::NodeId;
 
-use super::arguments::{Arguments, DevArguments, Verb};
+use super::arguments::{Arguments, ClientArguments, DevArguments, Verb};
 use super::exit::Failure;
 use super::output::Output;
 use super::{configuration, connect, dev, inspect, kv, load, node, status};
@@ -16,10 +16,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Serve { config, managed: true } => node::serve_managed(&config),
         Verb::Dev(arguments) => develop(arguments),
         Verb::Config(verb) => configuration::run(verb, &mut output),
-        Verb::Kv(verb) => kv::run(verb, &mut connect::client(&arguments.client)?, &mut output),
+        Verb::Kv(verb) => {
+            let nodes = nodes(&arguments.client);
+            kv::run(verb, &nodes, &mut connect::client(&arguments.client)?, &mut output)
+        }
         Verb::Status => {
-            let options = connect::options(&arguments.client)?;
-            let nodes: Vec<NodeId> = options.servers.iter().map(|server| server.node).collect();
+            let nodes = nodes(&arguments.client);
             status::run(&nodes, &mut connect::client(&arguments.client)?, &mut output)
         }
         Verb::Inspect(verb) => inspect::run(&verb, arguments.client.group, &mut output),
@@ -27,6 +29,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     output.flush()?;
     done
+}
+
+/// The nodes that the command line names.
+fn nodes(arguments: &ClientArguments) -> Vec<NodeId> {
+    arguments.servers.iter().map(|server| NodeId(server.id as i32)).collect()
 }
 
 fn develop(arguments: DevArguments) -> Result<(), Failure> {

@@ -4,6 +4,7 @@
 mod cluster;
 
 mod lives;
+mod reads;
 mod stops;
 
 use std::sync::{Arc, Mutex};
