@@ -112,6 +112,10 @@ impl StateMachine for KvStateMachine {
         }
     }
 
+    fn read_ahead<'a>(&self, payloads: impl Iterator<Item = &'a [u8]>) {
+        self.tree.read_ahead(payloads);
+    }
+
     fn refuse(&mut self, origin: Origin, refusal: Refusal) {
         match origin {
             Origin::Client(caller) => refuse(&self.replies, &caller, self.clock.now(), refusal),

@@ -1,6 +1,6 @@
 //! Writes, as they stand in the log.
 
-use wire::{Command, WireError, WireErrorKind, Writer};
+use wire::{Command, Fields, Value, WireError, WireErrorKind, Writer};
 
 use crate::owner::Owner;
 use crate::request::KvRequest;
@@ -127,6 +127,19 @@ impl<'a> Payload<'a> {
     pub const fn new(kind: OperationKind, caller: Owner, body: &'a [u8]) -> Payload<'a> {
         let owner = if kind.needs_owner() { Some(caller) } else { None };
         Payload { kind, owner, body }
+    }
+
+    /// The key of an operation on one key, from an encoded payload. Reads no further than the key,
+    /// and promises nothing: `None` may as well mean that it would take longer to find.
+    #[inline]
+    pub fn peek_key(bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let payload = Payload::decode(bytes).ok()?;
+        // The group comes first, and is left out when it is 0.
+        let key = Fields::new(payload.body).take(2).find_map(|field| match field {
+            Ok((2, Value::Bytes(key))) => Some(key),
+            _ => None,
+        });
+        key.filter(|key| !key.is_empty())
     }
 
     /// Takes the head off; the body is decoded by [`KvRequest::decode`].

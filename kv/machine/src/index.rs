@@ -26,7 +26,7 @@ pub(crate) struct KeyIndex {
 const PARTS: usize = 256;
 
 /// The hash of a key: one half chooses the part, the other the place in it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct KeyHash(u64);
 
 impl KeyIndex {
@@ -47,6 +47,12 @@ impl KeyIndex {
     #[inline]
     pub(crate) fn find(&self, hash: KeyHash, is_match: impl Fn(NodeId) -> bool) -> Option<NodeId> {
         self.parts[hash.part()].find(hash.place(), is_match)
+    }
+
+    /// A node with this hash, which nearly always is the one meant: no node is looked at.
+    #[inline]
+    pub(crate) fn guess(&self, hash: KeyHash) -> Option<NodeId> {
+        self.find(hash, |_| true)
     }
 
     /// Adds a node whose key is not there yet.

@@ -37,6 +37,7 @@ mod remove;
 mod ttl;
 
 mod children;
+mod read_ahead;
 mod state_hash;
 mod tree;
 

@@ -18,7 +18,7 @@ use crate::watched::Watched;
 /// of the nodes that expire.
 pub(crate) struct Tree {
     pub(crate) nodes: Slab,
-    index: KeyIndex,
+    pub(crate) index: KeyIndex,
     pub(crate) deadlines: Deadlines,
     pub(crate) watched: Watched,
     blob_bytes: usize,

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use raft_core::entry::Record;
+use raft_core::entry::{Record, RecordHead};
 use raft_core::{EntryKind, Index};
 
 use crate::error::GroupError;
@@ -16,8 +16,8 @@ use crate::ports::{Entry, StateMachine};
 
 /// How long the state machine may work before I/O gets its turn.
 const SLICE: Duration = Duration::from_micros(200);
-/// Entries between two looks at the clock.
-const STRIDE: u32 = 64;
+/// Entries between two looks at the clock, for which the state machine reads ahead.
+const BURST: usize = 32;
 
 /// Applies until the group ends.
 pub(crate) async fn run<M: StateMachine>(group: Rc<Shared<M>>) {
@@ -62,34 +62,62 @@ pub(crate) struct Slice {
     pub(crate) was_pending: bool,
 }
 
+/// The records of a slice that are still to be read.
+struct Records<'a> {
+    bytes: &'a [u8],
+    next: Index,
+    last: Index,
+}
+
+impl<'a> Records<'a> {
+    /// Reads as many as there are and fit; returns their number, or the index where there is
+    /// something else.
+    fn read(&mut self, burst: &mut [Option<Record<'a>>; BURST]) -> Result<usize, Index> {
+        let mut count = 0;
+        for place in burst {
+            if self.next > self.last {
+                break;
+            }
+            let record = Record::read_verified(self.bytes).map_err(|_| self.next)?;
+            if record.head.index != self.next {
+                return Err(self.next);
+            }
+            self.bytes = self.bytes.get(record.size()..).unwrap_or_default();
+            self.next = self.next.next();
+            *place = Some(record);
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
 impl<M: StateMachine> Shared<M> {
     /// Applies records until the slice or its time is over, and lets the answers go.
     fn apply(&self, slice: &Slice) -> Result<(), GroupError> {
         let until = self.shard.clock().now() + SLICE;
-        let mut rest = slice.frame.records().get(slice.position..).unwrap_or_default();
-        let mut index = slice.first;
-        let mut stride = 0;
-        let mut bytes = 0;
+        let records = slice.frame.records().get(slice.position..).unwrap_or_default();
+        let mut rest = Records { bytes: records, next: slice.first, last: slice.last };
         let mut machine = self.machine.borrow_mut();
-        while index <= slice.last && (stride < STRIDE || self.shard.clock().now() < until) {
-            stride = if stride < STRIDE { stride + 1 } else { 1 };
-            let record = Record::read_verified(rest)
-                .ok()
-                .filter(|record| record.head.index == index)
-                .ok_or_else(|| self.lost(index))?;
-            let size = record.size();
-            let caller = self.core.borrow_mut().proposals.take(index);
-            if record.head.kind == EntryKind::Command {
-                let time_ms = record.head.time_ms;
-                machine.apply(Entry { index, time_ms, payload: record.payload }, caller);
+        loop {
+            let mut burst = [None; BURST];
+            let count = rest.read(&mut burst).map_err(|index| self.lost(index))?;
+            let burst = || burst[..count].iter().flatten();
+            machine.read_ahead(burst().map(|record| record.payload));
+            for record in burst() {
+                let RecordHead { index, time_ms, kind, .. } = record.head;
+                let caller = self.core.borrow_mut().proposals.take(index);
+                if kind == EntryKind::Command {
+                    machine.apply(Entry { index, time_ms, payload: record.payload }, caller);
+                }
             }
-            rest = rest.get(size..).unwrap_or_default();
-            bytes += size;
-            index = index.next();
+            if rest.next > rest.last || self.shard.clock().now() >= until {
+                break;
+            }
         }
         machine.batch_end();
         drop(machine);
-        let applied = index.previous();
+        let applied = rest.next.previous();
+        let bytes = records.len() - rest.bytes.len();
         let mut core = self.core.borrow_mut();
         let pending_bytes = if slice.was_pending { bytes as u64 } else { 0 };
         core.tail.note_applied(applied, &slice.frame, slice.position + bytes, pending_bytes);
