@@ -128,7 +128,7 @@ async fn start<M: StateMachine>(
     };
     let seed = options.identity.seed();
     let tail = LogTail::new(shard, &options, recovered.image.clone(), applied);
-    let log = LogWriter::new(&plan, current, &recovered, Rc::clone(&spares));
+    let log = LogWriter::new(&plan, current, &recovered, Rc::clone(&spares), fibers.clone());
     let core = Core {
         raft,
         limits: Limits::of(&options),

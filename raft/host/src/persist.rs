@@ -1,16 +1,16 @@
-//! The fiber that makes things durable: the hard state first, then the log, one write at a time.
+//! The fiber that makes things durable: the hard state first, then the log, in order.
 
 use std::rc::Rc;
 
 use planted::{Bug, is_on};
 use raft_core::{HardState, Index};
-use runtime::race;
+use runtime::{Either, race};
 
 use crate::error::GroupError;
 use crate::execute::Shared;
 use crate::hard_state::{HardStateFile, SavedState};
 use crate::log::batch::Frame;
-use crate::log::writer::LogWriter;
+use crate::log::writer::{LogWriter, WRITES_MAX};
 use crate::ports::StateMachine;
 
 /// The files that only this fiber writes.
@@ -28,6 +28,11 @@ enum Work {
     Frame(Frame),
     /// The next batch needs a new segment first.
     Roll,
+    /// For a write under way.
+    WaitForWrite,
+    /// For a write under way, or until more is to be written.
+    WaitForWriteOrMore,
+    /// Nothing is under way.
     Wait,
     End,
 }
@@ -72,16 +77,23 @@ impl<M: StateMachine> Persist<M> {
                         self.note_durable(&frame);
                         self.group.drain(&[]);
                     }
-                    let written = self.log.write(&frame).await;
-                    if !is_on(Bug::WriteErrorIgnored) {
-                        written?;
-                    }
-                    self.note_durable(&frame);
+                    self.log.begin(frame);
                 }
                 Work::Roll => {
                     if self.log.roll().await? {
                         self.group.core.borrow_mut().room = self.log.room();
                         self.store(self.hard_state.state().hard_state).await?;
+                    }
+                }
+                Work::WaitForWrite => {
+                    let written = self.log.next_durable().await;
+                    self.end_write(written)?;
+                }
+                Work::WaitForWriteOrMore => {
+                    let group = Rc::clone(&self.group);
+                    let more = group.write_work.wait();
+                    if let Either::Left(written) = race(self.log.next_durable(), more).await {
+                        self.end_write(written)?;
                     }
                 }
                 Work::Wait => self.wait().await?,
@@ -90,16 +102,30 @@ impl<M: StateMachine> Persist<M> {
         }
     }
 
+    fn end_write(&mut self, written: Result<Frame, GroupError>) -> Result<(), GroupError> {
+        self.group.core.borrow_mut().is_writing = self.log.under_way().0 > 0;
+        self.note_durable(&written?);
+        Ok(())
+    }
+
     /// Votes go before entries; a lack of segments stops only the entries.
     fn next_work(&mut self) -> Work {
         let mut core = self.group.core.borrow_mut();
+        let (writes, bytes) = self.log.under_way();
         if self.group.failure().is_some() {
             return Work::End;
+        }
+        if core.hard_state_wanted.is_some() && writes > 0 {
+            return Work::WaitForWrite;
         }
         if let Some(hard_state) = core.hard_state_wanted.take() {
             return Work::HardState(hard_state);
         }
         match core.tail.pending_size() {
+            Some(_) if writes >= WRITES_MAX => Work::WaitForWrite,
+            Some(size) if writes > 0 && size < bytes.max(self.worth_overlapping()) => {
+                Work::WaitForWriteOrMore
+            }
             Some(size) if size as u64 <= self.log.room() => {
                 let link = self.log.link(core.apply_to);
                 let Some(frame) = core.tail.seal(self.log.segment(), link) else {
@@ -109,15 +135,22 @@ impl<M: StateMachine> Persist<M> {
                 core.is_writing = true;
                 Work::Frame(frame)
             }
+            Some(_) if writes > 0 => Work::WaitForWrite,
+            None if writes > 0 => Work::WaitForWriteOrMore,
             Some(_) if self.group.spares.ready() > 0 => Work::Roll,
             _ if self.group.has_ended() => Work::End,
             _ => Work::Wait,
         }
     }
 
+    /// Bytes from which on a write begins beside another one. It also has to be as large as that,
+    /// or a stream of proposals would be cut into ever smaller writes.
+    fn worth_overlapping(&self) -> usize {
+        self.group.options.batch_bytes / 16
+    }
+
     fn note_durable(&mut self, frame: &Frame) {
         let mut core = self.group.core.borrow_mut();
-        core.is_writing = false;
         if let Some(last) = frame.last() {
             self.durable_index = last.index;
             core.raft.persisted(last.index, last.term);
@@ -136,7 +169,7 @@ impl<M: StateMachine> Persist<M> {
                 group.write_work.wait().await;
             }
         };
-        if self.hard_state.state().durable_sequence == self.log.last_sequence() {
+        if self.hard_state.state().durable_sequence == self.log.durable_sequence() {
             work.await;
         } else if group.shard.clock().timeout(group.options.mark_delay, work).await.is_none() {
             self.store(self.hard_state.state().hard_state).await?;
@@ -147,7 +180,7 @@ impl<M: StateMachine> Persist<M> {
     async fn store(&mut self, hard_state: HardState) -> Result<(), GroupError> {
         let state = SavedState {
             hard_state,
-            durable_sequence: self.log.last_sequence(),
+            durable_sequence: self.log.durable_sequence(),
             durable_index: self.durable_index,
             commit: self.group.core.borrow().apply_to.max(self.hard_state.state().commit),
             incarnation: self.group.options.incarnation,

@@ -10,9 +10,9 @@
 //!   is cut and nothing behind is used.
 //!
 //! A frame is made while at most the frames behind its durable sequence are unfinished, so every
-//! intact frame is a witness for those before it. A frame begins where the one before ends, so the
-//! first witness is no further away than the longest frame: that far recovery looks behind the stop
-//! and into each later segment.
+//! intact frame is a witness for those up to its durable sequence. A frame begins where the one before
+//! ends, and at most [`WRITES_MAX`] are under way, so the first witness is no further away than so
+//! many of the longest frames: that far recovery looks behind the stop and into each later segment.
 
 use planted::{Bug, is_on};
 use raft_core::entry::{Record, RecordFault, RecordSeed};
@@ -24,6 +24,7 @@ use super::frame::{
 };
 use super::image::LogImage;
 use super::segment::{BLOCK, Identity, SegmentFault, SegmentHeader};
+use super::writer::WRITES_MAX;
 
 /// A recovery in progress.
 pub struct Recovery {
@@ -31,8 +32,8 @@ pub struct Recovery {
     seed: RecordSeed,
     /// Frames up to this one were acknowledged, says the hard state.
     durable_mark: u64,
-    /// Bytes of the longest frame.
-    frame_bytes_max: u64,
+    /// Bytes of the longest frames that can be under way together.
+    witness_bytes_max: u64,
     image: LogImage,
     next_sequence: u64,
     previous: u32,
@@ -177,7 +178,7 @@ impl Recovery {
             identity,
             seed: identity.seed(),
             durable_mark,
-            frame_bytes_max,
+            witness_bytes_max: frame_bytes_max * WRITES_MAX as u64,
             looks_from: 0,
             image: LogImage::default(),
             next_sequence: 0,
@@ -244,7 +245,7 @@ impl Recovery {
                 Next::Stop(stop) => self.stop_at(stop),
             }
         }
-        if self.offset - self.looks_from > self.frame_bytes_max + BLOCK as u64 {
+        if self.offset - self.looks_from > self.witness_bytes_max + BLOCK as u64 {
             return Ok(Fed::Rest);
         }
         self.look_for_witness(place, bytes)?;

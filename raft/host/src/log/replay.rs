@@ -62,8 +62,8 @@ pub(crate) async fn replay(
     if let Some(last) = segments.front()
         && !is_on(Bug::RestartNotSynced)
     {
-        // The write of the last frame may have been under way when the process before was killed:
-        // seen here, and yet not safe from a power failure. Those before it had ended.
+        // The writes of the last frames may have been under way when the process before was killed:
+        // seen here, and yet not safe from a power failure. All of them went to this segment.
         let synced = last.file.sync_data().await;
         let path = format!("{}/{}", plan.dir, segment_name(last.header.number));
         synced.map_err(during("sync", &path))?;

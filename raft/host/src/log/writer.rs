@@ -1,12 +1,22 @@
-//! Puts frames on disk, one write at a time.
+//! Puts frames on disk. Several writes may be under way; what counts is durable in order.
 
+use std::collections::VecDeque;
+use std::future::pending;
+use std::io;
 use std::rc::Rc;
+
+use planted::{Bug, is_on};
+use runtime::{Fiber, FiberGroup};
 
 use super::batch::{Frame, Link};
 use super::recovery::Recovered;
 use super::segment::{BLOCK, segment_name};
 use super::spares::{Segment, SegmentPlan, Spares};
 use crate::error::{GroupError, during};
+
+/// Writes under way at the same time. Recovery looks for a witness of what is missing as far behind
+/// it as so many frames reach.
+pub(crate) const WRITES_MAX: usize = 2;
 
 /// The only one that writes to the log.
 pub(crate) struct LogWriter {
@@ -15,8 +25,18 @@ pub(crate) struct LogWriter {
     /// Where the next frame goes.
     offset: u64,
     spares: Rc<Spares>,
+    fibers: FiberGroup,
     next_sequence: u64,
     previous: u32,
+    /// The writes under way, in order; all of them go to the current segment.
+    under_way: VecDeque<Write>,
+    bytes_under_way: usize,
+}
+
+/// A write under way.
+struct Write {
+    frame: Frame,
+    end: Fiber<io::Result<()>>,
 }
 
 impl LogWriter {
@@ -27,6 +47,7 @@ impl LogWriter {
         current: Segment,
         recovered: &Recovered,
         spares: Rc<Spares>,
+        fibers: FiberGroup,
     ) -> LogWriter {
         let is_new = recovered.end.0 != current.header.number;
         LogWriter {
@@ -34,8 +55,11 @@ impl LogWriter {
             offset: if is_new { BLOCK as u64 } else { recovered.end.1 },
             current,
             spares,
+            fibers,
             next_sequence: recovered.next_sequence,
             previous: recovered.previous,
+            under_way: VecDeque::new(),
+            bytes_under_way: 0,
         }
     }
 
@@ -44,9 +68,14 @@ impl LogWriter {
         self.current.header.size - self.offset
     }
 
-    /// Sequence number of the last frame.
-    pub(crate) fn last_sequence(&self) -> u64 {
-        self.next_sequence - 1
+    /// Sequence number of the last frame that is durable, with all before it.
+    pub(crate) fn durable_sequence(&self) -> u64 {
+        self.next_sequence - 1 - self.under_way.len() as u64
+    }
+
+    /// Number and bytes of the writes under way.
+    pub(crate) fn under_way(&self) -> (usize, usize) {
+        (self.under_way.len(), self.bytes_under_way)
     }
 
     /// Number of the current segment.
@@ -55,8 +84,9 @@ impl LogWriter {
     }
 
     /// Goes to the next segment; returns whether there is one. The rest of the current one stays
-    /// unused.
+    /// unused. No write may be under way.
     pub(crate) async fn roll(&mut self) -> Result<bool, GroupError> {
+        assert!(self.under_way.is_empty(), "a segment is left when it is complete");
         let Some(next) = self.spares.take() else { return Ok(false) };
         assert_eq!(next.header.number, self.segment() + 1, "segments follow each other");
         let full = std::mem::replace(&mut self.current, next);
@@ -72,23 +102,40 @@ impl LogWriter {
             generation: self.current.header.generation,
             offset: self.offset,
             sequence: self.next_sequence,
-            // One write at a time: the one before has ended.
-            durable_sequence: self.next_sequence - 1,
+            durable_sequence: self.durable_sequence(),
             previous: self.previous,
             commit,
         }
     }
 
-    /// Writes a frame that was sealed with [`LogWriter::link`]; durable when it returns. After an
-    /// error nothing may be written any more: what is on disk there is unknown.
-    pub(crate) async fn write(&mut self, frame: &Frame) -> Result<(), GroupError> {
+    /// Begins to write a frame that was sealed with [`LogWriter::link`].
+    pub(crate) fn begin(&mut self, frame: Frame) {
         assert_eq!(frame.header.offset, self.offset, "a frame goes where its header says");
-        let written = self.current.file.write_at(&frame.buffer, 0..frame.size(), self.offset).await;
-        written.map_err(|error| self.failed("write", self.segment(), error))?;
-        self.offset += frame.size() as u64;
+        let (file, buffer) = (self.current.file.clone(), frame.buffer.clone());
+        let (size, offset) = (frame.size(), self.offset);
+        let write = async move { file.write_at(&buffer, 0..size, offset).await };
+        let end = self.fibers.spawn("log write", write);
+        self.offset += size as u64;
         self.next_sequence += 1;
         self.previous = frame.checksum;
-        Ok(())
+        self.bytes_under_way += size;
+        self.under_way.push_back(Write { frame, end });
+    }
+
+    /// Waits for the oldest write under way, and returns its frame, which is durable with all
+    /// before it. Waits for ever when there is none; may be dropped and called again. After an error
+    /// nothing may be written any more: what is on disk there and behind is unknown.
+    pub(crate) async fn next_durable(&mut self) -> Result<Frame, GroupError> {
+        let Some(oldest) = self.under_way.front_mut() else { return pending().await };
+        let outcome = (&mut oldest.end).await;
+        let Some(Write { frame, .. }) = self.under_way.pop_front() else { return pending().await };
+        self.bytes_under_way -= frame.size();
+        match outcome {
+            Some(Ok(())) => Ok(frame),
+            Some(Err(_)) if is_on(Bug::WriteErrorIgnored) => Ok(frame),
+            Some(Err(error)) => Err(self.failed("write", self.segment(), error)),
+            None => Err(GroupError::Stopped),
+        }
     }
 
     pub(crate) async fn close(self) -> Result<(), GroupError> {
