@@ -129,7 +129,10 @@ impl Raft {
             return;
         }
         match &mut self.role {
-            Role::Leader(leader) => leader.count_copies(&mut self.node),
+            Role::Leader(leader) => {
+                leader.count_copies(&mut self.node);
+                leader.advance_transfer(&mut self.node);
+            }
             Role::Follower(follower) => follower.persisted(&mut self.node),
             Role::Candidate(_) => {}
         }

@@ -49,14 +49,16 @@ impl Leader {
         Ok(())
     }
 
-    /// Gives the order as soon as the target has the whole log.
+    /// Gives the order as soon as the target has the whole log and all of it is committed: whoever
+    /// waits for one of its entries here still gets an answer.
     pub(crate) fn advance_transfer(&mut self, node: &mut Node) {
         let Some(transfer) = self.transfer.as_ref().filter(|transfer| !transfer.ordered) else {
             return;
         };
         let target = transfer.target;
         let matched = self.progress(target).map(|progress| progress.matched);
-        if matched == Some(node.log.last_index()) {
+        let last = node.log.last_index();
+        if matched == Some(last) && node.commit() == last {
             self.order(node, target);
         }
     }

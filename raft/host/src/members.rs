@@ -99,6 +99,21 @@ impl<M: StateMachine> Group<M> {
         }
     }
 
+    /// Waits until no hand-over is under way and it is known who leads, and says who. `None` when the
+    /// group ends before.
+    pub async fn settled(&self) -> Option<NodeId> {
+        loop {
+            if self.0.has_ended() {
+                return None;
+            }
+            let status = self.0.core.borrow().raft.status();
+            match status.leader {
+                Some(leader) if status.transfer_to.is_none() => return Some(leader),
+                _ => self.0.changed.wait().await,
+            }
+        }
+    }
+
     /// Hands leadership over to a voter, and waits until this node leads no more or `limit` is over.
     /// Says whether it has succeeded; proposals are taken again when it has not.
     ///
