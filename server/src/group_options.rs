@@ -17,6 +17,7 @@ pub fn group_options(config: &Config, group: &Group, node: &Identity, seed: u64)
     raft.election_timeout = config.raft.election_timeout;
     raft.heartbeat_interval = config.raft.heartbeat_interval;
     raft.lease_margin = config.raft.election_timeout / LEASE_MARGIN_DIVISOR;
+    raft.priority = config.node.priority;
     raft.read_mode = match config.raft.reads {
         Reads::Lease => ReadMode::Lease,
         Reads::ReadIndex => ReadMode::ReadIndex,

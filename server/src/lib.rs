@@ -30,6 +30,7 @@ pub mod status;
 pub mod watch_requests;
 
 pub mod handover;
+pub mod held;
 pub mod hosted;
 pub mod news;
 

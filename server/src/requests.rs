@@ -18,6 +18,7 @@ use wire::{
 
 use crate::admin;
 use crate::caller::{Caller, Origin, is_read};
+use crate::held::Held;
 use crate::hosted::Hosted;
 use crate::machine::KvStateMachine;
 use crate::mail::{ForeignRequest, Mail, Outbox};
@@ -46,6 +47,7 @@ pub struct Requests {
     pub(crate) outboxes: Rc<[Outbox]>,
     pub(crate) replies: Rc<Replies>,
     pub(crate) links: Rc<WatchLinks>,
+    pub(crate) held: Held,
     /// Whether every group of the node has been ready once; until then clients are told to wait.
     node_ready: Cell<bool>,
 }
@@ -96,8 +98,9 @@ impl Requests {
         replies: Rc<Replies>,
         links: Rc<WatchLinks>,
     ) -> Requests {
-        let groups = RefCell::new(groups);
-        Requests { shard, plan, groups, outboxes, replies, links, node_ready: Cell::new(false) }
+        let (groups, held) = (RefCell::new(groups), Held::default());
+        let node_ready = Cell::new(false);
+        Requests { shard, plan, groups, outboxes, replies, links, held, node_ready }
     }
 
     /// From now on clients are served.
@@ -195,8 +198,8 @@ impl Requests {
     }
 
     #[inline]
-    fn write(
-        &self,
+    pub(crate) fn write(
+        self: &Rc<Self>,
         caller: Caller,
         process: ProcessId,
         group: &Group<KvStateMachine>,
@@ -220,8 +223,10 @@ impl Requests {
         let payload = Payload::new(kind, owner, body);
         let (head, head_length) = payload.head();
         let origin = Origin::Client(caller);
-        if let Err((_, refusal)) = group.propose([&head[..head_length], body], origin) {
-            refuse(&self.replies, &caller, now, refusal);
+        match group.propose([&head[..head_length], body], origin) {
+            Ok(()) => {}
+            Err((_, Refusal::HandingOver { .. })) => self.hold(caller, process, group, body),
+            Err((_, refusal)) => refuse(&self.replies, &caller, now, refusal),
         }
     }
 

@@ -55,6 +55,8 @@ pub struct Node {
     /// How long a shard that was busy looks for more work before it lets its core sleep.
     #[serde(with = "units::duration")]
     pub spin: Duration,
+    /// Of two nodes that could lead a group, the one with the higher priority shall.
+    pub priority: u8,
 }
 
 impl Default for Node {
@@ -66,6 +68,7 @@ impl Default for Node {
             shards: Shards::Count(1),
             io_memory_bytes: ByteSize::mib(32),
             spin: Duration::ZERO,
+            priority: 0,
         }
     }
 }

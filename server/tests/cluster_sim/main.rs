@@ -4,6 +4,7 @@
 mod cluster;
 
 mod lives;
+mod priorities;
 mod reads;
 mod stops;
 
