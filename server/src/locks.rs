@@ -76,6 +76,7 @@ pub fn push_to(connections: &Connections, push: &LockPush) {
         key: &granted.key,
         value: &granted.value,
         ttl_millis: i64::try_from(waited_nanos).unwrap_or(i64::MAX),
+        fencing_token: granted.fencing_token,
         ..KvRequest::default()
     };
     let head = Push { command: Command::DTKV_LOCK_PUSH, timeout: PUSH_BUDGET, one_way: true };

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kv_api::encode_response_body;
+use kv_api::{encode_grant, encode_response_body};
 use kv_machine::{LockGranted, Machine, MachineOptions, Outcome, Stamp};
 use moment::Moment;
 use planted::{Bug, is_on};
@@ -146,6 +146,12 @@ fn encode_outcome(out: &mut Vec<u8>, caller: &Caller, index: u64, outcome: &Outc
     let Caller { command, seq, .. } = *caller;
     match outcome {
         Outcome::One(code) => encode_codes(out, command, seq, *code, index, &[*code]),
+        Outcome::Holding { code, fencing_token } => {
+            let head = ResponseHead::success(command, seq).with_biz_code(*code);
+            encode_response(out, &head, |writer| {
+                encode_grant(writer, index, *code, *fencing_token)
+            });
+        }
         Outcome::Many(codes) => encode_codes(out, command, seq, BizCode::Success, index, codes),
         Outcome::Refused(code) => encode_codes(out, command, seq, *code, index, &[]),
         Outcome::Malformed => {

@@ -45,7 +45,7 @@ pub use owner::Owner;
 pub use read_mode::ReadMode;
 pub use repeated::{ByteStrings, Element, Repeated, RepeatedIter};
 pub use request::KvRequest;
-pub use response::{KvResponse, encode_response_body, encode_results};
+pub use response::{KvResponse, encode_grant, encode_response_body, encode_results};
 pub use result::KvResult;
 pub use validate::{Refusal, TTL_MS_MAX, VALUE_BYTES_MAX, lock_lease_ms, validate};
 pub use watch_notify::{WatchEvent, WatchNotifyRequest, WatchNotifyResponse, WatchState};

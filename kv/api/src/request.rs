@@ -6,6 +6,10 @@ use crate::owner::Owner;
 use crate::read_mode::ReadMode;
 use crate::repeated::ByteStrings;
 
+/// The number of a fencing token in requests and answers, far above those of Dongting, whose
+/// clients skip it.
+pub(crate) const FENCING_TOKEN: u32 = 102;
+
 /// A request of a client, the push of a granted lock, and the body of a write in the log.
 ///
 /// Which fields matter depends on the operation. `keys` and `values` have equal lengths or one of
@@ -31,6 +35,8 @@ pub struct KvRequest<'a> {
     pub values: ByteStrings<'a>,
     /// What a read must see.
     pub read_mode: ReadMode,
+    /// In a lock push, the token of the grant; not part of Dongting's message.
+    pub fencing_token: u64,
 }
 
 impl<'a> KvRequest<'a> {
@@ -58,6 +64,7 @@ impl<'a> KvRequest<'a> {
                 (10, Value::Bytes(_)) => request.values.note(body, start, 10),
                 (100, Value::Varint(value)) => read_mode = wire::int32(value),
                 (101, Value::Varint(value)) => age_max_millis = wire::int64(value),
+                (FENCING_TOKEN, Value::Fixed64(value)) => request.fencing_token = value,
                 _ => {}
             }
         }
@@ -93,6 +100,7 @@ impl<'a> KvRequest<'a> {
         let (read_mode, age_max_millis) = self.read_mode.fields();
         writer.int32(100, read_mode);
         writer.int64(101, age_max_millis);
+        writer.fixed64(FENCING_TOKEN, self.fencing_token);
     }
 }
 
@@ -121,6 +129,7 @@ mod tests {
             keys: ByteStrings::new(&[b"x", b"", b"y"]),
             values: ByteStrings::new(&[b"", b"1", b"2"]),
             read_mode: ReadMode::Stale(Some(Duration::from_millis(700))),
+            fencing_token: 77,
         };
         for request in [whole, KvRequest::default(), KvRequest { key: b"k", ..Default::default() }]
         {

@@ -3,6 +3,7 @@
 use wire::{BizCode, Fields, Value, WireError, Writer};
 
 use crate::repeated::Repeated;
+use crate::request::FENCING_TOKEN;
 use crate::result::KvResult;
 
 /// The answer to a [`KvRequest`](crate::KvRequest).
@@ -15,6 +16,9 @@ pub struct KvResponse<'a> {
     pub raft_index: u64,
     /// The results in the order of the request, or of creation for a list.
     pub results: Repeated<'a, KvResult<'a>>,
+    /// Of the lock that the caller holds after a lock operation; 0 for everything else. Not part of
+    /// Dongting's message.
+    pub fencing_token: u64,
 }
 
 impl<'a> KvResponse<'a> {
@@ -33,6 +37,7 @@ impl<'a> KvResponse<'a> {
                     KvResult::decode(result)?;
                     response.results.note(body, start, 3);
                 }
+                (FENCING_TOKEN, Value::Fixed64(value)) => response.fencing_token = value,
                 _ => {}
             }
         }
@@ -41,6 +46,7 @@ impl<'a> KvResponse<'a> {
     /// Writes the message.
     pub fn encode(&self, writer: &mut Writer<'_>) {
         encode_results(writer, self.raft_index, self.results.iter());
+        writer.fixed64(FENCING_TOKEN, self.fencing_token);
     }
 }
 
@@ -50,6 +56,12 @@ impl<'a> KvResponse<'a> {
 #[inline]
 pub fn encode_response_body(writer: &mut Writer<'_>, raft_index: u64, codes: &[BizCode]) {
     encode_results(writer, raft_index, codes.iter().map(|&code| KvResult::of_code(code)));
+}
+
+/// Writes the answer to a lock operation after which the caller holds the lock.
+pub fn encode_grant(writer: &mut Writer<'_>, raft_index: u64, code: BizCode, fencing_token: u64) {
+    encode_response_body(writer, raft_index, &[code]);
+    writer.fixed64(FENCING_TOKEN, fencing_token);
 }
 
 /// Writes an answer from its results.
@@ -94,6 +106,18 @@ mod tests {
         let response = KvResponse::decode(&bytes).expect("valid");
         assert_eq!(response.raft_index, 9);
         assert!(response.results.iter().map(|result| result.code).eq(codes));
+    }
+
+    #[test]
+    fn a_grant_carries_its_token_behind_what_others_read() {
+        let mut out = Vec::new();
+        encode_grant(&mut Writer::new(&mut out), 9, BizCode::LockBySelf, 5);
+        assert!(out.starts_with(&body(9, &[BizCode::LockBySelf])));
+        let response = KvResponse::decode(&out).expect("valid");
+        assert_eq!((response.raft_index, response.fencing_token), (9, 5));
+        let mut again = Vec::new();
+        response.encode(&mut Writer::new(&mut again));
+        assert_eq!(again, out);
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! Locks: a directory with one entry for each owner, in the order in which they came. The first
 //! one holds the lock, the others wait.
+//!
+//! The holder's fencing token is the `create_index` of its entry. The queue is served in order of
+//! creation and an entry belongs to one log index, so the tokens of a lock strictly rise from grant
+//! to grant and stay while the lock is held, and no further state is needed for them.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -25,6 +29,8 @@ pub struct LockGranted {
     pub value: Box<[u8]>,
     /// Log index of the entry that granted it.
     pub index: u64,
+    /// Greater than that of every earlier holder of this lock.
+    pub fencing_token: u64,
     /// Time since that attempt, on the clock of the entries.
     pub waited_ms: u64,
 }
@@ -116,6 +122,7 @@ impl Machine {
             owner: waiting.owner,
             value: node.value().into(),
             index: stamp.index,
+            fencing_token: node.create_index,
             waited_ms: stamp.time_ms.saturating_sub(waiting.start_ms),
         });
         self.tree.renew(entry, &Lifetime::starting(stamp, waiting.owner, lease_ms));
@@ -148,6 +155,12 @@ impl Machine {
     ) {
         self.tree.overwrite(entry, value, stamp);
         self.tree.renew(entry, &Lifetime::starting(stamp, owner, ttl_ms));
+    }
+
+    /// The fencing token of whoever holds the lock.
+    pub(crate) fn holder_token(&self, key: &[u8]) -> Option<u64> {
+        let lock = self.find_lock(key).ok()?;
+        self.tree.first_child(lock).map(|entry| self.tree.nodes[entry].create_index)
     }
 
     fn find_lock(&self, key: &[u8]) -> Result<NodeId, BizCode> {

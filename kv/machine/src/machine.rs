@@ -61,6 +61,14 @@ impl Machine {
         match payload.kind {
             OperationKind::BatchPut => self.batch_put(stamp, &request),
             OperationKind::BatchRemove => self.batch_remove(stamp, owner, &request),
+            kind @ (OperationKind::TryLock | OperationKind::UpdateLockLease) => {
+                let (Ok(code) | Err(code)) = self.apply_one(stamp, kind, owner, &request);
+                let holding = matches!(code, BizCode::Success | BizCode::LockBySelf);
+                match self.holder_token(request.key) {
+                    Some(fencing_token) if holding => Outcome::Holding { code, fencing_token },
+                    _ => Outcome::One(code),
+                }
+            }
             kind => {
                 let (Ok(code) | Err(code)) = self.apply_one(stamp, kind, owner, &request);
                 Outcome::One(code)

@@ -10,6 +10,13 @@ use wire::BizCode;
 pub enum Outcome {
     /// An operation on one key: one result.
     One(BizCode),
+    /// A lock operation after which the caller holds the lock: one result.
+    Holding {
+        /// Its code.
+        code: BizCode,
+        /// Greater than that of every earlier holder of the lock.
+        fencing_token: u64,
+    },
     /// A batch: one result for each element.
     Many(Vec<BizCode>),
     /// A batch without keys or values: no result.
@@ -24,7 +31,7 @@ impl Outcome {
     #[inline]
     pub fn codes(&self) -> &[BizCode] {
         match self {
-            Outcome::One(code) => slice::from_ref(code),
+            Outcome::One(code) | Outcome::Holding { code, .. } => slice::from_ref(code),
             Outcome::Many(codes) => codes,
             Outcome::Refused(_) | Outcome::Malformed => &[],
         }
@@ -34,7 +41,7 @@ impl Outcome {
     #[inline]
     pub fn packet_code(&self) -> BizCode {
         match self {
-            Outcome::One(code) | Outcome::Refused(code) => *code,
+            Outcome::One(code) | Outcome::Refused(code) | Outcome::Holding { code, .. } => *code,
             Outcome::Many(_) => BizCode::Success,
             Outcome::Malformed => BizCode::Error,
         }

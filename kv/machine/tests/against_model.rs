@@ -82,6 +82,12 @@ impl Run {
             let outcome = machine.apply(self.stamp, &payload);
             let found = match &outcome {
                 Outcome::One(code) => Ok(vec![*code]),
+                Outcome::Holding { code, fencing_token } => {
+                    let holder = self.model.children(request.key)[0];
+                    let created = self.model.nodes[holder].create.index;
+                    assert_eq!(*fencing_token, created, "the holder's place in the queue");
+                    Ok(vec![*code])
+                }
                 Outcome::Many(codes) => Ok(codes.clone()),
                 Outcome::Refused(code) => Err(*code),
                 Outcome::Malformed => panic!("a valid payload"),

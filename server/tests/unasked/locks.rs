@@ -41,11 +41,16 @@ impl Owner {
 
     /// Takes the push of a granted lock; returns the nanoseconds that it says were waited.
     async fn granted(&mut self, value: &[u8]) -> i64 {
+        self.granted_with_token(value).await.0
+    }
+
+    /// The same with the fencing token.
+    async fn granted_with_token(&mut self, value: &[u8]) -> (i64, u64) {
         let push = self.session.push().await;
         assert_eq!((push.kind, push.command), (PacketKind::OneWay, Command::DTKV_LOCK_PUSH));
         let body = KvRequest::decode(&push.body).unwrap();
         assert_eq!((body.group_id, body.key, body.value), (self.group, KEY, value));
-        body.ttl_millis
+        (body.ttl_millis, body.fencing_token)
     }
 
     async fn hears_nothing(&mut self) {
@@ -82,6 +87,32 @@ fn waiters_are_told_in_their_order_wherever_they_are_connected() {
             }
         });
     }
+}
+
+#[test]
+fn tokens_rise_from_grant_to_grant_and_stay_while_the_lock_is_held() {
+    run_on_both(2, |shard, address, group| async move {
+        let mut first = Owner::open(&shard, address, group, 1).await;
+        let mut second = Owner::open(&shard, address, group, 2).await;
+        let mut last = 0;
+        for round in 0..5 {
+            let held = first.try_lock(&value(10_000, 1), 0).await;
+            assert_eq!((held.code, held.token), (BizCode::Success, held.index));
+            let waiting = second.try_lock(&value(10_000, round), 5000).await;
+            assert_eq!((waiting.code, waiting.token), (BizCode::LockByOther, 0));
+            let again = first.try_lock(&value(10_000, 3), 0).await;
+            assert_eq!((again.code, again.token), (BizCode::LockBySelf, held.token));
+            let request =
+                KvRequest { group_id: group, key: KEY, ttl_millis: 9000, ..KvRequest::default() };
+            let renewed = first.session.kv(Command::DTKV_UPDATE_LOCK_LEASE, request).await;
+            assert_eq!((renewed.code, renewed.token), (BizCode::Success, held.token));
+            assert_eq!(first.unlock().await.token, 0);
+            let (_, token) = second.granted_with_token(&value(10_000, round)).await;
+            assert!(last < held.token && held.token < token, "{last} {held:?} {token}");
+            last = token;
+            assert_eq!(second.unlock().await.code, BizCode::Success);
+        }
+    });
 }
 
 #[test]

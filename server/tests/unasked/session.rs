@@ -43,6 +43,7 @@ pub(crate) struct Received {
 pub(crate) struct Written {
     pub(crate) code: BizCode,
     pub(crate) index: u64,
+    pub(crate) token: u64,
 }
 
 /// An event of a notification: key, index, value or `None` for what is not there.
@@ -238,8 +239,9 @@ impl Session {
 /// The result of a write from its answer.
 pub(crate) fn written(answer: &Received) -> Written {
     assert_eq!(answer.resp_code, 0);
-    let index = KvResponse::decode(&answer.body).unwrap().raft_index;
-    Written { code: BizCode::from_number(answer.biz_code).unwrap(), index }
+    let body = KvResponse::decode(&answer.body).unwrap();
+    let code = BizCode::from_number(answer.biz_code).unwrap();
+    Written { code, index: body.raft_index, token: body.fencing_token }
 }
 
 /// The events of a notification.

@@ -189,6 +189,9 @@ impl Session {
         match outcome {
             Outcome::Refused(code) => format!("@{} refused: {code}", self.index),
             Outcome::Malformed => format!("@{} malformed", self.index),
+            Outcome::Holding { fencing_token, .. } => {
+                format!("@{} {} token {fencing_token}", self.index, codes.join(" "))
+            }
             _ => format!("@{} {}", self.index, codes.join(" ")),
         }
     }
@@ -199,8 +202,8 @@ impl Session {
             let owner = char::from(lock.owner.low as u8);
             let (key, value) = (lock.key.escape_ascii(), lock.value.last().copied());
             let text = format!(
-                "granted {key} to {owner} at {} after {} ms, attempt {value:?}",
-                lock.index, lock.waited_ms
+                "granted {key} to {owner} at {} after {} ms, attempt {value:?}, token {}",
+                lock.index, lock.waited_ms, lock.fencing_token
             );
             self.say(&text);
         }
