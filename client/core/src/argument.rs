@@ -1,8 +1,9 @@
 //! What is refused before it is sent.
 
 use core::fmt;
+use core::time::Duration;
 
-use kv_api::{ClientKeyError, RootKey, VALUE_BYTES_MAX, check_client_key};
+use kv_api::{ClientKeyError, RootKey, TTL_MS_MAX, VALUE_BYTES_MAX, check_client_key};
 
 use crate::options::NodeId;
 
@@ -23,6 +24,12 @@ pub enum InvalidArgument {
     KeysAndValuesDiffer,
     /// Key, values and their frame are longer than a body may be.
     BodyTooLong,
+    /// A time to live or a lease is zero or over 36,500 days.
+    TimeToLive,
+    /// A place in the queue of a lock cannot last longer than the lease that it asks for.
+    WaitOverLease,
+    /// This client has a lock object or a watch for this key already.
+    KeyInUse,
     /// The node is not one of the client's servers.
     UnknownNode(NodeId),
 }
@@ -51,6 +58,21 @@ pub(crate) fn check_value(value: &[u8]) -> Result<(), InvalidArgument> {
     }
 }
 
+/// A time to live, or a lease.
+pub(crate) fn check_time_to_live(time: Duration) -> Result<(), InvalidArgument> {
+    match time.as_nanos().div_ceil(NANOS_PER_MILLI) {
+        millis if (1..=TTL_MS_MAX as u128).contains(&millis) => Ok(()),
+        _ => Err(InvalidArgument::TimeToLive),
+    }
+}
+
+/// Whole milliseconds for the wire, rounded up, so that nothing ends early.
+pub(crate) fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos().div_ceil(NANOS_PER_MILLI)).unwrap_or(i64::MAX)
+}
+
+const NANOS_PER_MILLI: u128 = 1_000_000;
+
 /// The keys of a batch, none of which is the root's.
 pub(crate) fn check_keys(keys: &[&[u8]]) -> Result<(), InvalidArgument> {
     match keys.len() {
@@ -76,6 +98,15 @@ impl fmt::Display for InvalidArgument {
                 formatter.write_str("the batch has not as many values as keys")
             }
             InvalidArgument::BodyTooLong => formatter.write_str("the request is too long"),
+            InvalidArgument::TimeToLive => {
+                formatter.write_str("a time to live or lease must be from 1 ms to 36500 days")
+            }
+            InvalidArgument::WaitOverLease => {
+                formatter.write_str("a place in the queue lasts no longer than the lease")
+            }
+            InvalidArgument::KeyInUse => {
+                formatter.write_str("this client locks or watches this key already")
+            }
             InvalidArgument::UnknownNode(node) => {
                 write!(formatter, "node {} is not one of the servers", node.0)
             }
@@ -98,6 +129,18 @@ mod tests {
         assert_eq!(check_key_or_root(b""), Ok(()));
         let name = InvalidArgument::Key(ClientKeyError::EmptyName);
         assert_eq!(check_key_or_root(b"a..b"), Err(name));
+    }
+
+    #[test]
+    fn times_are_whole_milliseconds_in_range() {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let nano = Duration::from_nanos(1);
+        assert_eq!((millis(nano), check_time_to_live(nano)), (1, Ok(())));
+        assert_eq!(check_time_to_live(day * 36_500), Ok(()));
+        for wrong in [Duration::ZERO, day * 36_500 + nano, Duration::MAX] {
+            assert_eq!(check_time_to_live(wrong), Err(InvalidArgument::TimeToLive));
+        }
+        assert_eq!(millis(Duration::MAX), i64::MAX);
     }
 
     #[test]

@@ -59,8 +59,18 @@ pub(crate) struct Start {
     pub(crate) command: Command,
     pub(crate) access: Access,
     pub(crate) target: Target,
+    pub(crate) owner: CallOwner,
     pub(crate) submitted: Moment,
     pub(crate) deadline: Moment,
+}
+
+/// Who wants the completion.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CallOwner {
+    /// Whoever submitted it.
+    Caller,
+    /// The lock object with this number.
+    Lock(u32),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -225,6 +235,7 @@ impl Call {
                 command: Command::PING,
                 access: Access::Read,
                 target: Target::Leader,
+                owner: CallOwner::Caller,
                 submitted: Moment::ZERO,
                 deadline: Moment::ZERO,
             },

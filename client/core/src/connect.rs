@@ -56,6 +56,7 @@ impl Core {
                 _ => self.expire_search(link, now),
             }
         }
+        self.expire_watch_requests(now);
         self.changed = true;
         self.settle(now);
     }
@@ -63,7 +64,7 @@ impl Core {
     /// When [`Core::tick`] must be called, unless other inputs change that before.
     pub fn next_deadline(&self) -> Moment {
         let searching = self.is_searching();
-        let mut next = self.earliest_deadline;
+        let mut next = self.earliest_deadline.min(self.locks.next).min(self.next_watch_deadline());
         for (index, link) in self.links.iter().enumerate() {
             next = next.min(match link.phase {
                 Phase::Connecting { deadline } | Phase::Greeting { deadline } => deadline,
@@ -78,7 +79,7 @@ impl Core {
     /// Does what has become possible or necessary.
     #[inline]
     pub(crate) fn settle(&mut self, now: Moment) {
-        if self.changed {
+        while self.changed {
             self.advance(now);
         }
     }
@@ -86,6 +87,8 @@ impl Core {
     #[inline(never)]
     fn advance(&mut self, now: Moment) {
         self.changed = false;
+        self.step_locks(now);
+        self.step_watches(now);
         self.ask_for_leader(now);
         for link in 0..self.links.len() {
             match self.links[link].phase {
@@ -132,7 +135,7 @@ impl Core {
         let mut lost = Vec::new();
         state.sequences.reset(|waiting| match waiting {
             Waiting::Call(slot) => lost.push(slot),
-            Waiting::Handshake | Waiting::Search => {}
+            Waiting::Handshake | Waiting::Search | Waiting::Watch | Waiting::KeepAlive => {}
         });
         for slot in lost {
             self.lose(slot, Reason::Disconnected, now);
@@ -144,6 +147,8 @@ impl Core {
         if !self.links.iter().any(|other| other.server == server && other.is_ready()) {
             self.route.forget(server);
         }
+        self.watches.leave(link);
+        self.locks.ask_again(now);
         self.changed = true;
     }
 

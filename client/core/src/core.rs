@@ -9,13 +9,16 @@ use moment::Moment;
 use wire::Splitter;
 
 use crate::argument::InvalidArgument;
-use crate::calls::{CallState, Calls, RequestId, Start};
+use crate::calls::{CallOwner, CallState, Calls, RequestId, Start};
 use crate::completion::Completion;
 use crate::error::{Error, Reason};
+use crate::event::Event;
 use crate::link::{Link, LinkId};
+use crate::lock::Locks;
 use crate::operation::{Operation, Target};
 use crate::options::{NodeId, Options, OptionsError};
 use crate::route::Route;
+use crate::watch::Watches;
 
 /// A client of one group, without sockets and clock.
 ///
@@ -32,6 +35,10 @@ pub struct Core {
     pub(crate) earliest_deadline: Moment,
     /// Something happened after which calls may have to be sent or links opened.
     pub(crate) changed: bool,
+    pub(crate) locks: Locks,
+    pub(crate) watches: Watches,
+    /// What lock objects have to tell; watches keep theirs, so that it is bounded.
+    pub(crate) events: VecDeque<Event>,
     actions: VecDeque<Action>,
     finished: VecDeque<u32>,
 }
@@ -69,6 +76,9 @@ impl Core {
             waiting: VecDeque::new(),
             earliest_deadline: Moment::MAX,
             changed: false,
+            locks: Locks::new(),
+            watches: Watches::new(),
+            events: VecDeque::new(),
             actions: VecDeque::new(),
             finished: VecDeque::new(),
             options,
@@ -110,6 +120,7 @@ impl Core {
             command: O::COMMAND,
             access: O::ACCESS,
             target,
+            owner: CallOwner::Caller,
             submitted: now,
             deadline,
         });
@@ -171,7 +182,12 @@ impl Core {
         self.calls.release(slot);
     }
 
-    /// Operations submitted and not yet taken.
+    /// The next thing that a lock object or a watch has to tell.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front().or_else(|| self.watches.next_event())
+    }
+
+    /// Operations submitted and not yet taken, those of lock objects among them.
     #[inline]
     pub fn in_flight(&self) -> usize {
         self.calls.count()
@@ -210,10 +226,15 @@ impl Core {
     /// Makes an ended call visible to the driver.
     #[inline]
     pub(crate) fn announce(&mut self, slot: u32) {
-        if self.calls[slot].abandoned {
-            self.calls.release(slot);
-        } else {
-            self.finished.push_back(slot);
+        let call = &self.calls[slot];
+        match call.start.owner {
+            _ if call.abandoned => self.calls.release(slot),
+            CallOwner::Caller => self.finished.push_back(slot),
+            CallOwner::Lock(number) => {
+                self.locks.ended.push((number, slot));
+                self.locks.stirred = true;
+                self.changed = true;
+            }
         }
     }
 

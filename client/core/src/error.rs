@@ -39,6 +39,11 @@ impl Error {
     pub fn is_safe_to_retry(&self) -> bool {
         matches!(self, Error::Unavailable(_))
     }
+
+    /// Whether a write may have been executed.
+    pub fn leaves_outcome_open(&self) -> bool {
+        matches!(self, Error::OutcomeUnknown(_) | Error::Protocol(_))
+    }
 }
 
 /// What stood between an operation and its reply.

@@ -5,6 +5,7 @@
 //! | input | when |
 //! |---|---|
 //! | [`Core::submit`] | somebody wants something |
+//! | [`Core::lock`], [`Core::unlock`], [`Core::watch`], [`Core::unwatch`] | or wants to be told |
 //! | [`Core::link_up`], [`Core::link_down`] | a connection opened; could not be opened, or broke |
 //! | [`Core::received`] | bytes came from a connection |
 //! | [`Core::tick`] | [`Core::next_deadline`] has come |
@@ -15,6 +16,7 @@
 //! |---|---|
 //! | [`Core::next_action`] | open or close a connection |
 //! | [`Core::outgoing`] of each link that is up | write the bytes, remove them |
+//! | [`Core::next_event`] | tell the owner of the lock or watch |
 //! | [`Core::next_finished`] | hand the completion of [`Core::take`] to whoever waits for it |
 //!
 //! Contract: every submitted operation finishes exactly once, at the latest when its time is over
@@ -26,8 +28,12 @@
 //! The leader is found by asking all servers, by the hints of those that are not it, and again
 //! whenever it disappears or does not answer. Meanwhile operations wait, within their time.
 //!
-//! What this crate does not do: it has one group, does not cache, does not watch, and repeats
-//! nothing whose outcome is unknown.
+//! A lock is held until the client says that it is lost, by its own clock and before the server
+//! frees it. Watches live on the leader and follow it; a watch that has told an index never tells
+//! of an older one, whichever servers come and go.
+//!
+//! What this crate does not do: it has one group, does not cache, and repeats nothing whose outcome
+//! is unknown, except attempts to take a lock, where that is harmless.
 #![no_std]
 
 extern crate alloc;
@@ -40,6 +46,7 @@ pub mod operations;
 
 mod completion;
 mod error;
+mod event;
 
 mod core;
 
@@ -48,16 +55,24 @@ mod link;
 mod route;
 mod sequence;
 
+mod lock;
+mod watch;
+
 mod connect;
 mod delivery;
+mod locking;
 mod receive;
 mod search;
+mod watching;
 
 pub use argument::{BATCH_KEYS_MAX, InvalidArgument};
 pub use calls::RequestId;
 pub use completion::{Completion, Response};
 pub use core::{Action, Core};
 pub use error::{Error, ProtocolError, Reason, ServerError};
+pub use event::{Event, KeyState, LockEvent, LockLoss, WatchUpdate};
 pub use link::LinkId;
+pub use lock::{LockId, LockOptions};
 pub use operation::{Access, Operation, Target};
 pub use options::{GroupId, NodeId, Options, OptionsError, Server};
+pub use watch::WatchId;

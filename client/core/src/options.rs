@@ -49,6 +49,10 @@ pub struct Options {
     pub search_interval: Duration,
     /// Time that a server has to answer such a question.
     pub search_timeout: Duration,
+    /// Time between two questions to a server whether this client's watches are still there.
+    pub watch_keep_alive: Duration,
+    /// Keys that may be watched at the same time.
+    pub watches_max: usize,
     /// Operations submitted and not yet taken back.
     pub calls_max: usize,
     /// Bytes of all operations in flight.
@@ -73,6 +77,8 @@ impl Options {
             reconnect_delay_max: Duration::from_secs(1),
             search_interval: Duration::from_millis(100),
             search_timeout: Duration::from_secs(1),
+            watch_keep_alive: Duration::from_secs(15),
+            watches_max: 50_000,
             calls_max: 2_000,
             call_bytes_max: 32 << 20,
             packet_bytes_max: 5 << 20,
@@ -98,6 +104,7 @@ impl Options {
         }
         let limits = [
             ("connections_per_server", self.connections_per_server, CONNECTIONS_MAX),
+            ("watches_max", self.watches_max, i32::MAX as usize),
             ("calls_max", self.calls_max, CALLS_MAX),
             ("call_bytes_max", self.call_bytes_max, usize::MAX),
             ("packet_bytes_max", self.packet_bytes_max, i32::MAX as usize),

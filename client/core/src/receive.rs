@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use moment::Moment;
-use wire::{BizCode, Command, Packet, PacketKind, RespCode, ResponseHead, encode_response};
+use wire::{Command, Packet, PacketKind, RespCode, ResponseHead, encode_response};
 
 use crate::calls::CallState;
 use crate::completion::Response;
@@ -85,10 +85,22 @@ impl Core {
                 Some(Waiting::Call(slot)) => self.answered(link, slot, packet, now),
                 Some(Waiting::Handshake) => self.greeted(link, packet, now),
                 Some(Waiting::Search) => self.search_answered(link, packet, now),
+                Some(Waiting::Watch) => self.watch_answered(link, packet, now),
+                Some(Waiting::KeepAlive) => self.keep_alive_answered(link, packet, now),
                 // Late: its call has expired.
                 None => {}
             },
+            PacketKind::Request if packet.command == Command::DTKV_WATCH_NOTIFY_PUSH => {
+                if self.watch_notified(link, packet).is_err() {
+                    self.break_link(link, now);
+                }
+            }
             PacketKind::Request => self.answer(link, packet),
+            PacketKind::OneWay if packet.command == Command::DTKV_LOCK_PUSH => {
+                if self.lock_pushed(packet, now).is_err() {
+                    self.break_link(link, now);
+                }
+            }
             PacketKind::OneWay => {}
         }
     }
@@ -142,7 +154,10 @@ impl Core {
         let hint = node.and_then(|node| self.server_of(node)).filter(|&hint| hint != server);
         if self.route.leader == Some(server) {
             match hint {
-                Some(hint) => self.route.adopt(hint, self.route.term),
+                Some(hint) => {
+                    self.route.adopt(hint, self.route.term);
+                    self.locks.stirred = true;
+                }
                 None => self.route.forget(server),
             }
         }
@@ -166,7 +181,7 @@ impl Core {
         self.fail(slot, error, now);
     }
 
-    /// Answers a request of the server. This client has no watches, which is what it says.
+    /// Answers a request of the server.
     fn answer(&mut self, link: usize, packet: &Packet<'_>) {
         let out = &mut self.links[link].outgoing;
         let (command, seq) = (packet.command, packet.seq);
@@ -174,10 +189,6 @@ impl Core {
             Command::PING => {
                 let head = ResponseHead::success(command, seq);
                 encode_response(out, &head, |writer| writer.raw(packet.body_bytes()));
-            }
-            Command::DTKV_WATCH_NOTIFY_PUSH => {
-                let head = ResponseHead::success(command, seq);
-                encode_response(out, &head.with_biz_code(BizCode::RemoveAllWatch), |_| {});
             }
             _ => {
                 let code = RespCode::CommandNotSupport;
@@ -188,7 +199,7 @@ impl Core {
 }
 
 /// A server's explanation, of which the start is enough.
-fn message(bytes: &[u8]) -> Box<str> {
+pub(crate) fn message(bytes: &[u8]) -> Box<str> {
     let start = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
     String::from_utf8_lossy(start).into_owned().into_boxed_str()
 }

@@ -15,7 +15,8 @@ use crate::sequence::Waiting;
 impl Core {
     /// Whether somebody needs the leader and it is unknown or does not behave.
     pub(crate) fn is_searching(&self) -> bool {
-        self.route.trusted_leader().is_none() && !self.waiting.is_empty()
+        self.route.trusted_leader().is_none()
+            && !(self.waiting.is_empty() && self.watches.is_empty())
     }
 
     /// Asks every server that is connected and has not been asked lately.
@@ -58,7 +59,10 @@ impl Core {
             }
             // An answer from before the election must not undo one from after it.
             Some(_) if status.term <= self.route.term => {}
-            _ => self.route.adopt(leader, status.term),
+            _ => {
+                self.route.adopt(leader, status.term);
+                self.locks.ask_again(now);
+            }
         }
     }
 

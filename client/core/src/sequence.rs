@@ -12,6 +12,10 @@ pub(crate) enum Waiting {
     Handshake,
     /// The search for the leader.
     Search,
+    /// The registration of watches.
+    Watch,
+    /// The question whether the watches are still there.
+    KeepAlive,
 }
 
 /// A ring over the numbers: entry `number % length` belongs to the newest number of its class.
@@ -34,8 +38,10 @@ struct Entry {
 const FREE: Entry = Entry { number: 0, waiting: 0 };
 const HANDSHAKE: u32 = u32::MAX;
 const SEARCH: u32 = u32::MAX - 1;
-/// Room for the handshake and the search beside the calls.
-const EXTRA: usize = 2;
+const WATCH: u32 = u32::MAX - 2;
+const KEEP_ALIVE: u32 = u32::MAX - 3;
+/// Room for the others beside the calls, each of which is there once at most.
+const EXTRA: usize = 4;
 
 impl Sequences {
     /// Room for `calls_max` calls at the same time.
@@ -104,6 +110,8 @@ impl Waiting {
             Waiting::Call(slot) => slot,
             Waiting::Handshake => HANDSHAKE,
             Waiting::Search => SEARCH,
+            Waiting::Watch => WATCH,
+            Waiting::KeepAlive => KEEP_ALIVE,
         }
     }
 
@@ -112,6 +120,8 @@ impl Waiting {
         match mark {
             HANDSHAKE => Waiting::Handshake,
             SEARCH => Waiting::Search,
+            WATCH => Waiting::Watch,
+            KEEP_ALIVE => Waiting::KeepAlive,
             slot => Waiting::Call(slot),
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use client_core::operations::{Get, Mkdir, Put};
-use client_core::{Action, Core, LinkId, NodeId, Options, Server};
+use client_core::{Action, Core, Event, LinkId, LockOptions, NodeId, Options, Server};
 use moment::Moment;
 use wire::ProcessId;
 
@@ -100,6 +100,56 @@ fn every_flipped_bit_of_an_answer_is_survived() {
         }
         assert_eq!(finished, 1, "bit {bit}");
     }
+}
+
+/// Whatever a server pushes, nothing panics, and an event is told of a key only if it is watched.
+#[test]
+fn every_flipped_bit_of_a_push_is_survived() {
+    let greeting = from_hex(
+        "0000002d080210021d010000007a220913da221c459010ae115f93610aa3d1d71c1801420c08ffffffff0710\
+        ffffffff07\
+        0000004b0802102e1d020000007a40100118052001280131ba0000000000000039ba00000000000000417f01\
+        00000000000049ba000000000000005d010000005d020000005d030000006504000000",
+    );
+    let pushes = from_hex(
+        "0000003b0801104e1d04000000393ac6032a010000007a2710021a1309ed0000000000000010011a03772e78\
+        2201331a0e09ed0000000000000010021a0177\
+        00000030080310551d0100000039079ce629010000007a1c12026c6b1a10000000000000753000000001000000\
+        0138cade889603",
+    );
+    let mut told = 0;
+    for bit in 0..=pushes.len() * 8 {
+        let mut bytes = pushes.clone();
+        if let Some(byte) = bytes.get_mut(bit / 8) {
+            *byte ^= 1 << (bit % 8);
+        }
+        let address = SocketAddr::from(([127, 0, 0, 1], 9332));
+        let servers = vec![Server { node: NodeId(1), address }];
+        let options = Options::new(servers, ProcessId { high: 0, low: 1 });
+        let mut core = Core::new(options).expect("valid options");
+        let now = Moment::from_nanos(1);
+        let minute = Duration::from_secs(60);
+        let watch = core.watch(b"w.x", 0, now).expect("room");
+        let lock = LockOptions::new(Duration::from_secs(30)).waiting(minute);
+        let lock = core.lock(b"lk", lock, now).expect("room");
+        core.link_up(LINK, now);
+        // The question that the second packet answers is asked when the first one has come.
+        let (hello, status) = greeting.split_at(49);
+        core.received(LINK, hello, now);
+        core.received(LINK, status, now);
+        core.received(LINK, &bytes, now);
+        let mut events = Vec::new();
+        while let Some(event) = core.next_event() {
+            match &event {
+                Event::Lock(known, _) => assert_eq!(*known, lock),
+                Event::Watch(known, _) => assert_eq!(*known, watch),
+            }
+            events.push(event);
+        }
+        assert!(events.len() <= 2, "bit {bit}: {events:?}");
+        told = events.len();
+    }
+    assert_eq!(told, 2, "the last round flips nothing");
 }
 
 fn sent(core: &mut Core) -> String {

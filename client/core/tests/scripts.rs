@@ -10,13 +10,17 @@ use std::time::Duration;
 
 use client_core::operations::{CompareAndSet, Get, Ping, Put, QueryStatus};
 use client_core::{
-    Action, Completion, Core, Error, LinkId, NodeId, Operation, Options, RequestId, Server,
+    Action, Completion, Core, Error, Event, LinkId, LockEvent, LockId, LockOptions, NodeId,
+    Operation, Options, RequestId, Server, WatchId, WatchUpdate,
 };
-use kv_api::encode_response_body;
+use kv_api::{
+    KvRequest, Repeated, WatchEvent, WatchNotifyRequest, WatchRequest, WatchState, encode_grant,
+    encode_response_body,
+};
 use moment::Moment;
 use wire::{
-    BizCode, Command, ConnectionLimits, Handshake, Packet, PacketKind, ProcessId, QueryStatusResp,
-    Splitter, Writer,
+    BizCode, Command, ConnectionLimits, Handshake, KvStatusResp, Packet, PacketKind, ProcessId,
+    QueryStatusResp, Splitter, Writer,
 };
 
 #[test]
@@ -79,6 +83,9 @@ struct World {
     start: Moment,
     /// Submitted operations in order, with the function that prints their reply.
     requests: Vec<(RequestId, Show)>,
+    /// Lock objects and watches in order.
+    locks: Vec<LockId>,
+    watches: Vec<WatchId>,
     trace: String,
 }
 
@@ -103,7 +110,8 @@ impl World {
         // Not 0, so that a forgotten time would show.
         let start = Moment::from_nanos(1_000_000_000);
         let core = Core::new(options).expect("valid options");
-        World { core, now: start, start, requests: Vec::new(), trace: String::new() }
+        let (requests, locks, watches) = (Vec::new(), Vec::new(), Vec::new());
+        World { core, now: start, start, requests, locks, watches, trace: String::new() }
     }
 
     fn step(&mut self, words: &[&str]) {
@@ -171,8 +179,97 @@ impl World {
                 let bytes: Vec<u8> = numbers.iter().map(|byte| number(byte) as u8).collect();
                 self.core.received(link(name), &bytes, self.now);
             }
+            _ => self.step_lock(words),
+        }
+    }
+
+    /// Commands about locks.
+    fn step_lock(&mut self, words: &[&str]) {
+        let now = self.now;
+        match words {
+            ["lock", key, lease, wait, renewals @ ..] => {
+                let options = LockOptions {
+                    lease: Duration::from_millis(number(lease) as u64),
+                    wait: Duration::from_millis(number(wait) as u64),
+                    renew: renewals.is_empty(),
+                };
+                match self.core.lock(key.as_bytes(), options, now) {
+                    Ok(lock) => self.locks.push(lock),
+                    Err(error) => self.say(&format!("not taken: {}", show(&error))),
+                }
+            }
+            ["unlock", lock] => self.core.unlock(self.locks[number(lock) as usize], now),
+            ["renew", lock] => self.core.renew_lock(self.locks[number(lock) as usize], now),
+            ["held", lock] => {
+                let until = self.core.lock_held_until(self.locks[number(lock) as usize], now);
+                let until = until.map(|until| until.since(self.start));
+                self.say(&format!("held until {until:?}"));
+            }
+            ["grant", name, seq, command, index, code, token] => {
+                let code = BizCode::from_number(number(code)).expect("a code");
+                let packet =
+                    Packet { biz_code: code.number(), ..packet(Command(number(command)), seq) };
+                let (index, token) = (number(index) as u64, number(token) as u64);
+                self.receive_body(name, packet, |w| encode_grant(w, index, code, token));
+            }
+            ["lock_push", name, key, lock, attempt, nanos, token] => {
+                let tag = (number(lock) as u64 + 1) << 32 | number(attempt) as u64;
+                let value = [[0; 8], tag.to_be_bytes()].concat();
+                let push = KvRequest {
+                    key: key.as_bytes(),
+                    value: &value,
+                    ttl_millis: number(nanos).into(),
+                    fencing_token: number(token) as u64,
+                    ..KvRequest::default()
+                };
+                let packet_type = PacketKind::OneWay.number();
+                let packet = Packet { packet_type, ..packet(Command::DTKV_LOCK_PUSH, "9") };
+                self.receive_body(name, packet, |writer| push.encode(writer));
+            }
+            _ => self.step_watch(words),
+        }
+    }
+
+    /// Commands about watches.
+    fn step_watch(&mut self, words: &[&str]) {
+        let now = self.now;
+        match words {
+            ["watch", key, known @ ..] => {
+                let known = known.first().map_or(0, |known| number(known) as u64);
+                match self.core.watch(key.as_bytes(), known, now) {
+                    Ok(watch) => self.watches.push(watch),
+                    Err(error) => self.say(&format!("not taken: {}", show(&error))),
+                }
+            }
+            ["unwatch", watch] => self.core.unwatch(self.watches[number(watch) as usize], now),
+            ["biz", name, seq, command, code] => {
+                let packet = packet(Command(number(command)), seq);
+                self.receive(name, Packet { biz_code: number(code), ..packet });
+            }
+            ["notify", name, seq, events @ ..] => {
+                let events: Vec<_> = events.iter().map(|event| watch_event(event)).collect();
+                let push = WatchNotifyRequest { group_id: 0, events: Repeated::new(&events) };
+                let packet_type = PacketKind::Request.number();
+                let packet = packet(Command::DTKV_WATCH_NOTIFY_PUSH, seq);
+                self.receive_body(name, Packet { packet_type, ..packet }, |w| push.encode(w));
+            }
+            ["alive", name, seq, leader, term, count] => {
+                let status = QueryStatusResp {
+                    leader_id: number(leader),
+                    term: number(term),
+                    ..QueryStatusResp::default()
+                };
+                let watch_count = number(count);
+                let status = KvStatusResp { raft_server_status: Some(status), watch_count };
+                let packet = packet(Command::DTKV_QUERY_STATUS, seq);
+                self.receive_body(name, packet, |writer| status.encode(writer));
+            }
             _ => panic!("unknown command {words:?}"),
         }
+    }
+
+    fn say(&mut self, text: &str) {
+        writeln!(self.trace, "{text}").expect("a string");
     }
 
     fn each_link(&mut self, names: &[&str], change: fn(&mut Core, LinkId, Moment)) {
@@ -252,10 +349,38 @@ impl World {
             let text = self.core.take(request, |c| self.requests[index].1(&c)).expect("finished");
             writeln!(self.trace, "operation {index} finished: {text}").expect("a string");
         }
+        while let Some(event) = self.core.next_event() {
+            self.trace_event(&event);
+        }
         if self.trace.len() > before {
             let ms = self.now.since(self.start).as_millis();
             self.trace.insert_str(before, &format!("[{ms} ms]\n"));
         }
+    }
+
+    fn trace_event(&mut self, event: &Event) {
+        let text = match event {
+            Event::Lock(lock, event) => {
+                let index = self.locks.iter().position(|known| known == lock);
+                let text = match event {
+                    LockEvent::Failed(error) => format!("failed: {}", show(error)),
+                    LockEvent::NotReleased(error) => format!("not released: {}", show(error)),
+                    other => format!("{other:?}"),
+                };
+                format!("lock {} {text}", index.unwrap_or(self.locks.len()))
+            }
+            Event::Watch(watch, update) => {
+                let index = self.watches.iter().position(|known| known == watch);
+                let text = match update {
+                    WatchUpdate::State { raft_index, state } => {
+                        format!("{state:?} at {raft_index}")
+                    }
+                    WatchUpdate::Ended(error) => format!("ended: {}", show(error)),
+                };
+                format!("watch {} {text}", index.unwrap_or(self.watches.len()))
+            }
+        };
+        self.say(&text);
     }
 
     fn trace_packets(&mut self, link: u32, mut bytes: &[u8]) {
@@ -270,6 +395,7 @@ impl World {
                 _ => write!(self.trace, " within {} ms", packet.timeout_nanos / 1_000_000),
             }
             .expect("a string");
+            self.trace.push_str(&show_body(&packet));
             if packet.command == Command::PING {
                 let body = String::from_utf8_lossy(packet.body_bytes()).into_owned();
                 write!(self.trace, " {body:?}").expect("a string");
@@ -279,6 +405,44 @@ impl World {
         }
         assert!(bytes.is_empty(), "only whole packets leave");
     }
+}
+
+/// What is of interest in requests about locks and watches, and in answers to notifications.
+fn show_body(packet: &Packet<'_>) -> String {
+    let body = packet.body_bytes();
+    match packet.command {
+        Command::DTKV_TRY_LOCK => {
+            let request = KvRequest::decode(body).expect("a request");
+            let (lease, attempt) = (request.value[6..8].to_vec(), request.value[15]);
+            let lease = u16::from_be_bytes([lease[0], lease[1]]);
+            format!(" lease {lease} wait {} attempt {attempt}", request.ttl_millis)
+        }
+        Command::DTKV_SYNC_WATCH => {
+            let request = WatchRequest::decode(body).expect("a request");
+            let entries: Vec<_> = request
+                .entries()
+                .map(|(key, known)| format!("{}={known}", key.escape_ascii()))
+                .collect();
+            let all = if request.sync_all { " all" } else { "" };
+            format!("{all} [{}]", entries.join(" "))
+        }
+        Command::DTKV_WATCH_NOTIFY_PUSH => format!(" {body:?}"),
+        _ => String::new(),
+    }
+}
+
+/// `key=index` of what is missing, `key=index=` of a directory, `key=index=value`.
+fn watch_event(text: &str) -> WatchEvent<'_> {
+    let mut parts = text.split('=');
+    let key = parts.next().expect("a key").as_bytes();
+    let raft_index = number(parts.next().expect("an index")) as u64;
+    let value = parts.next();
+    let state = match value {
+        None => WatchState::Missing,
+        Some("") => WatchState::Directory,
+        Some(_) => WatchState::Value,
+    };
+    WatchEvent { raft_index, state, key, value: value.unwrap_or_default().as_bytes() }
 }
 
 fn packet(command: Command, seq: &str) -> Packet<'static> {

@@ -16,6 +16,14 @@ mod batch_get;
 mod batch_put;
 mod batch_remove;
 
+mod make_temporary_directory;
+mod put_temporary;
+mod update_ttl;
+
+mod try_lock;
+mod unlock;
+mod update_lock_lease;
+
 mod ping;
 mod status;
 
@@ -28,9 +36,15 @@ pub use compare_and_set::{CompareAndSet, CompareAndSetReply};
 pub use get::Get;
 pub use get_from::GetFrom;
 pub use list::{Child, List};
+pub use make_temporary_directory::MakeTemporaryDirectory;
 pub use mkdir::{Mkdir, MkdirReply};
 pub use node::Node;
 pub use ping::Ping;
 pub use put::{Put, PutReply};
+pub use put_temporary::PutTemporary;
 pub use remove::{Remove, RemoveReply};
 pub use status::{KvStatus, QueryStatus};
+pub use try_lock::{LockHolder, TryLock, TryLockReply};
+pub use unlock::{Unlock, UnlockReply};
+pub use update_lock_lease::{UpdateLockLease, UpdateLockLeaseReply};
+pub use update_ttl::{UpdateTtl, UpdateTtlReply};
