@@ -12,9 +12,9 @@ use crate::argument::InvalidArgument;
 use crate::calls::{CallOwner, CallState, Calls, RequestId, Start};
 use crate::completion::Completion;
 use crate::error::{Error, Reason};
-use crate::event::Event;
+use crate::event::{Event, LockEvent};
 use crate::link::{Link, LinkId};
-use crate::lock::Locks;
+use crate::lock::{LockId, Locks};
 use crate::operation::{Operation, Target};
 use crate::options::{NodeId, Options, OptionsError};
 use crate::route::Route;
@@ -38,7 +38,7 @@ pub struct Core {
     pub(crate) locks: Locks,
     pub(crate) watches: Watches,
     /// What lock objects have to tell; watches keep theirs, so that it is bounded.
-    pub(crate) events: VecDeque<Event>,
+    pub(crate) events: VecDeque<(LockId, LockEvent)>,
     actions: VecDeque<Action>,
     finished: VecDeque<u32>,
 }
@@ -184,7 +184,26 @@ impl Core {
 
     /// The next thing that a lock object or a watch has to tell.
     pub fn next_event(&mut self) -> Option<Event> {
-        self.events.pop_front().or_else(|| self.watches.next_event())
+        match self.next_lock_event() {
+            Some((lock, event)) => Some(Event::Lock(lock, event)),
+            None => self.watches.next_event(),
+        }
+    }
+
+    /// The next thing that a lock object has to tell. What watches have to tell stays, and is
+    /// replaced when a newer state comes.
+    pub fn next_lock_event(&mut self) -> Option<(LockId, LockEvent)> {
+        self.events.pop_front()
+    }
+
+    /// Whether [`Core::next_lock_event`] has something.
+    pub fn has_lock_event(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// Whether [`Core::next_event`] has something.
+    pub fn has_event(&self) -> bool {
+        !self.events.is_empty() || self.watches.has_event()
     }
 
     /// Operations submitted and not yet taken, those of lock objects among them.

@@ -9,7 +9,7 @@ use wire::{Packet, WireError};
 use crate::calls::{CallOwner, CallState, Start};
 use crate::core::Core;
 use crate::error::{Error, Reason};
-use crate::event::{Event, LockEvent, LockLoss};
+use crate::event::{LockEvent, LockLoss};
 use crate::lock::{Asked, LockId, LockOptions, Phase, Question, shortened};
 use crate::operation::Operation;
 use crate::operations::{LockHolder, TryLock, Unlock, UpdateLockLease};
@@ -60,6 +60,13 @@ impl Core {
             self.changed = true;
             self.settle(now);
         }
+    }
+
+    /// Whether the last event of a lock object is still to be told.
+    pub fn has_lock(&self, lock: LockId) -> bool {
+        let silent = Phase::Releasing { told: false };
+        let open = self.locks.by_number.get(&lock.0).is_some_and(|lock| lock.phase != silent);
+        open || self.events.iter().any(|(id, event)| *id == lock && event.is_last())
     }
 
     /// Until when this client holds the lock, unless the lease is renewed before. `None` if it does
@@ -314,7 +321,7 @@ impl Core {
     }
 
     fn tell(&mut self, number: u32, event: LockEvent) {
-        self.events.push_back(Event::Lock(LockId(number), event));
+        self.events.push_back((LockId(number), event));
     }
 
     /// A server says that a lock is this client's now.

@@ -200,6 +200,10 @@ impl Watches {
         true
     }
 
+    pub(crate) fn has_event(&self) -> bool {
+        !self.ready.is_empty() || !self.ended.is_empty()
+    }
+
     pub(crate) fn next_event(&mut self) -> Option<Event> {
         if let Some((number, error)) = self.ended.pop_front() {
             return Some(Event::Watch(WatchId(number), WatchUpdate::Ended(error)));

@@ -1,8 +1,9 @@
 //! Clients over real connections: thin loops around [`client_core`], which has all the rules.
 //!
 //! [`blocking::Client`] makes one call after the other, [`blocking::Pipeline`] keeps many in
-//! flight; both belong to one thread. With the feature `runtime` there is also `fiber::Client`,
-//! for fibers, real or simulated.
+//! flight; both belong to one thread. With the feature `tokio` there is `tokio::Client`, for any
+//! number of tasks; with the feature `runtime` there is `fiber::Client`, for fibers, real or
+//! simulated. All of them have the same calls and the same errors.
 //!
 //! ```no_run
 //! use client::blocking::Client;
@@ -16,17 +17,69 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A lock is held for a lease that the client renews. The number that comes with it, the fencing
+//! token, is greater than that of every earlier holder: whatever the lock protects can refuse one
+//! that was cut off and does not know it yet.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use client::LockOptions;
+//! # fn example(client: &mut client::blocking::Client) -> Result<(), client::Error> {
+//!
+//! let options = LockOptions::new(Duration::from_secs(10)).waiting(Duration::from_secs(60));
+//! if let Some(lock) = client.lock(b"jobs.nightly", options)? {
+//!     println!("working with token {}", lock.fencing_token);
+//!     while client.is_held(&lock) {
+//!         // A part of the work, then a moment for renewals and news.
+//!         client.next_event(Duration::ZERO);
+//! #       break;
+//!     }
+//!     client.unlock(lock)?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A watch tells the latest state of a key, whichever servers come and go. Its index can be kept,
+//! to go on after a restart of the program.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use client::{Event, KeyState, WatchUpdate};
+//! # fn example(client: &mut client::blocking::Client) -> Result<(), client::Error> {
+//!
+//! let watch = client.watch(b"config.level", 0)?;
+//! while let Some(event) = client.next_event(Duration::from_secs(60)) {
+//!     match event {
+//!         Event::Watch(id, WatchUpdate::State { raft_index, state }) if id == watch => match state {
+//!             KeyState::Value(value) => println!("{raft_index}: {value:?}"),
+//!             KeyState::Missing | KeyState::Directory => println!("{raft_index}: no value"),
+//!         },
+//!         _ => break,
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! What this crate does not do: it resolves no names, encrypts nothing, and repeats no operation
 //! that the core does not repeat.
 
 pub mod blocking;
 #[cfg(feature = "runtime")]
 pub mod fiber;
+#[cfg(any(feature = "runtime", feature = "tokio"))]
+mod notices;
 mod process_id;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 pub use client_core::{
-    Completion, Error, GroupId, InvalidArgument, NodeId, Operation, Options, OptionsError,
-    ProtocolError, Reason, RequestId, Response, Server, ServerError, operations,
+    Completion, Error, Event, GroupId, InvalidArgument, KeyState, LockEvent, LockId, LockLoss,
+    LockOptions, NodeId, Operation, Options, OptionsError, ProtocolError, Reason, RequestId,
+    Response, Server, ServerError, WatchId, WatchUpdate, operations,
 };
 pub use process_id::new_process_id;
 pub use wire::{BizCode, ProcessId, RespCode};

@@ -11,6 +11,7 @@ mod session;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod simulated;
 
+mod clients;
 mod leaders;
 mod locks;
 mod ttl;

@@ -1,12 +1,16 @@
 //! One call after the other.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use client_core::operations::{
-    BatchGet, BatchPut, BatchRemove, CompareAndSet, Get, KvStatus, List, Mkdir, Ping, Put,
-    QueryStatus, Remove,
+    BatchGet, BatchPut, BatchRemove, CompareAndSet, Get, KvStatus, List, MakeTemporaryDirectory,
+    Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove, UpdateTtl,
 };
-use client_core::{Error, NodeId, Operation, Options, OptionsError};
+use client_core::{
+    Completion, Core, Error, Event, LockEvent, LockId, LockOptions, NodeId, Operation, Options,
+    OptionsError, WatchId,
+};
 
 use crate::blocking::pipeline::Pipeline;
 
@@ -15,9 +19,22 @@ type Reply<O> = Result<<O as Operation>::Reply, Error>;
 
 /// A client whose calls return when they have their reply.
 ///
-/// It connects with the first call, and again when a connection has broken.
+/// It connects with the first call, and again when a connection has broken. It has no thread of its
+/// own: leases are renewed and news are taken while a call is made, so that whoever holds locks or
+/// watches keys calls [`Client::next_event`] often enough, three times in the length of a lease.
 pub struct Client {
     pipeline: Pipeline,
+    /// What other lock objects have told while one was waited for.
+    told: VecDeque<(LockId, LockEvent)>,
+}
+
+/// A lock that this client held when it got this.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeldLock {
+    /// Names it in events.
+    pub id: LockId,
+    /// Greater than that of every earlier holder of the lock.
+    pub fencing_token: u64,
 }
 
 /// How long to wait in one go; the core ends every call, so this is no limit of a call.
@@ -26,7 +43,7 @@ const WAIT: Duration = Duration::from_secs(1);
 impl Client {
     /// A client that is not connected yet.
     pub fn new(options: Options) -> Result<Client, OptionsError> {
-        Ok(Client { pipeline: Pipeline::new(options)? })
+        Ok(Client { pipeline: Pipeline::new(options)?, told: VecDeque::new() })
     }
 
     /// Carries out any operation.
@@ -62,6 +79,129 @@ impl Client {
     /// Sets a value.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Reply<Put<'_>> {
         self.call(&Put { key, value })
+    }
+
+    /// Sets a value that the server removes when its time is over.
+    pub fn put_temporary(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        time_to_live: Duration,
+    ) -> Reply<PutTemporary<'_>> {
+        self.call(&PutTemporary { key, value, time_to_live })
+    }
+
+    /// Makes a directory that the server removes, with all below it, when its time is over.
+    pub fn make_temporary_directory(
+        &mut self,
+        key: &[u8],
+        time_to_live: Duration,
+    ) -> Reply<MakeTemporaryDirectory<'_>> {
+        self.call(&MakeTemporaryDirectory { key, time_to_live })
+    }
+
+    /// Starts the time of something temporary anew.
+    pub fn update_ttl(&mut self, key: &[u8], time_to_live: Duration) -> Reply<UpdateTtl<'_>> {
+        self.call(&UpdateTtl { key, time_to_live })
+    }
+
+    /// Takes a lock, waiting for it as the options say; `None` if it is another's. It must be given
+    /// back with [`Client::unlock`].
+    pub fn lock(&mut self, key: &[u8], options: LockOptions) -> Result<Option<HeldLock>, Error> {
+        let id = self.start_lock(key, options)?;
+        match self.wait_for(id) {
+            LockEvent::Acquired { fencing_token } => Ok(Some(HeldLock { id, fencing_token })),
+            LockEvent::Failed(error) => Err(error),
+            _ => Ok(None),
+        }
+    }
+
+    /// Wants a lock without waiting for it: [`Client::next_event`] tells.
+    pub fn start_lock(&mut self, key: &[u8], options: LockOptions) -> Result<LockId, Error> {
+        self.pipeline.with_core(|core, now| core.lock(key, options, now))
+    }
+
+    /// Gives a lock back. An error says that the server may keep it until its lease ends.
+    pub fn unlock(&mut self, lock: HeldLock) -> Result<(), Error> {
+        self.cancel_lock(lock.id)
+    }
+
+    /// Gives a lock back, or leaves its queue. Does nothing for a lock that was lost.
+    pub fn cancel_lock(&mut self, lock: LockId) -> Result<(), Error> {
+        let known = self.pipeline.with_core(|core, now| {
+            core.unlock(lock, now);
+            core.has_lock(lock)
+        });
+        let gone = self.told.iter().any(|(id, event)| *id == lock && event.is_last());
+        if gone || !known {
+            self.told.retain(|(id, _)| *id != lock);
+            return Ok(());
+        }
+        loop {
+            match self.wait_for(lock) {
+                LockEvent::NotReleased(error) => return Err(error),
+                event if event.is_last() => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Renews the lease of a lock, which happens on its own unless the options say otherwise.
+    pub fn renew(&mut self, lock: &HeldLock) {
+        self.pipeline.with_core(|core, now| core.renew_lock(lock.id, now));
+    }
+
+    /// Whether this client holds the lock at this moment, by its own clock, which ends before that
+    /// of the server.
+    pub fn is_held(&mut self, lock: &HeldLock) -> bool {
+        self.held_for(lock).is_some()
+    }
+
+    /// How long this client holds the lock for sure.
+    pub fn held_for(&mut self, lock: &HeldLock) -> Option<Duration> {
+        self.pipeline
+            .with_core(|core, now| core.lock_held_until(lock.id, now).map(|end| end.since(now)))
+    }
+
+    /// Wants to be told of a key: its state now, if it is newer than `known_index`, and each newer
+    /// one. [`Client::next_event`] tells.
+    pub fn watch(&mut self, key: &[u8], known_index: u64) -> Result<WatchId, Error> {
+        self.pipeline.with_core(|core, now| core.watch(key, known_index, now))
+    }
+
+    /// Ends a watch.
+    pub fn unwatch(&mut self, watch: WatchId) {
+        self.pipeline.with_core(|core, now| core.unwatch(watch, now));
+    }
+
+    /// Waits for news of locks and watches, at most so long. Renews leases meanwhile.
+    pub fn next_event(&mut self, timeout: Duration) -> Option<Event> {
+        if let Some((lock, event)) = self.told.pop_front() {
+            return Some(Event::Lock(lock, event));
+        }
+        let no_call = |_: Completion<'_>| unreachable!("no call is under way");
+        self.pipeline.poll_until(timeout, no_call, Core::has_event);
+        self.pipeline.with_core(|core, _| core.next_event())
+    }
+
+    /// Waits for what a lock object tells next.
+    fn wait_for(&mut self, lock: LockId) -> LockEvent {
+        if let Some(place) = self.told.iter().position(|(id, _)| *id == lock)
+            && let Some((_, event)) = self.told.remove(place)
+        {
+            return event;
+        }
+        loop {
+            while let Some((id, event)) = self.pipeline.with_core(|core, _| core.next_lock_event())
+            {
+                if id == lock {
+                    return event;
+                }
+                self.told.push_back((id, event));
+            }
+            let no_call = |_: Completion<'_>| unreachable!("no call is under way");
+            self.pipeline.poll_until(WAIT, no_call, Core::has_lock_event);
+        }
     }
 
     /// Removes a node.

@@ -7,5 +7,5 @@ mod wait;
 mod client;
 mod pipeline;
 
-pub use client::Client;
+pub use client::{Client, HeldLock};
 pub use pipeline::{Burst, Pipeline};

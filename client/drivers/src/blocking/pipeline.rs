@@ -84,15 +84,32 @@ impl Pipeline {
         Burst { now: self.clock.now(), core: &mut self.core }
     }
 
+    /// Gives access to what is not a call: lock objects and watches. Whatever is begun there is sent
+    /// by the next [`Pipeline::poll`].
+    pub fn with_core<R>(&mut self, act: impl FnOnce(&mut Core, Moment) -> R) -> R {
+        let now = self.clock.now();
+        act(&mut self.core, now)
+    }
+
     /// Sends, receives and hands over completions; returns how many. Waits for the first one, but
     /// not longer than `timeout`.
-    pub fn poll(&mut self, timeout: Duration, mut each: impl FnMut(Completion<'_>)) -> usize {
+    pub fn poll(&mut self, timeout: Duration, each: impl FnMut(Completion<'_>)) -> usize {
+        self.poll_until(timeout, each, |_| false)
+    }
+
+    /// The same, but `stop` may end the waiting, too.
+    pub(super) fn poll_until(
+        &mut self,
+        timeout: Duration,
+        mut each: impl FnMut(Completion<'_>),
+        stop: impl Fn(&Core) -> bool,
+    ) -> usize {
         let end = self.clock.now() + timeout;
         loop {
             self.act();
             self.send();
             let count = self.deliver(&mut each);
-            if count > 0 {
+            if count > 0 || stop(&self.core) {
                 return count;
             }
             self.wait(end);
@@ -102,7 +119,7 @@ impl Pipeline {
                 self.core.tick(now);
             }
             let count = self.deliver(&mut each);
-            if count > 0 || now >= end {
+            if count > 0 || now >= end || stop(&self.core) {
                 // What the core wants to be done is done by the next call at the latest.
                 return count;
             }

@@ -2,23 +2,27 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::time::Duration;
 
 use client_core::operations::{
-    BatchGet, BatchPut, BatchRemove, CompareAndSet, Get, KvStatus, List, Mkdir, Ping, Put,
-    QueryStatus, Remove,
+    BatchGet, BatchPut, BatchRemove, CompareAndSet, Get, KvStatus, List, MakeTemporaryDirectory,
+    Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove, UpdateTtl,
 };
-use client_core::{Core, Error, NodeId, Operation, Options, OptionsError, RequestId};
+use client_core::{Core, Error, LockOptions, NodeId, Operation, Options, OptionsError, RequestId};
 use runtime::Shard;
 use wire::ProcessId;
 
 use crate::fiber::driver::Driver;
+use crate::fiber::lock::{self, Lock};
+use crate::fiber::watch::Watch;
 
 /// The reply of an operation, or why there is none.
 type Reply<O> = Result<<O as Operation>::Reply, Error>;
 
 /// A client that many fibers of one shard may use at the same time; clones are the same client.
 ///
-/// It connects with the first call, and closes its connections when the last clone is dropped.
+/// It connects with the first call, and closes its connections when the last clone is dropped
+/// and no lock or watch is left.
 ///
 /// ```
 /// use client::fiber::Client;
@@ -80,6 +84,10 @@ impl Client {
         reply
     }
 
+    pub(super) fn driver(&self) -> &Rc<Driver> {
+        &self.0.0
+    }
+
     /// The leader as far as this client knows.
     pub fn leader(&self) -> Option<NodeId> {
         self.0.0.with_core(Core::leader)
@@ -98,6 +106,41 @@ impl Client {
     /// Sets a value.
     pub async fn put(&self, key: &[u8], value: &[u8]) -> Reply<Put<'_>> {
         self.call(&Put { key, value }).await
+    }
+
+    /// Sets a value that the server removes when its time is over.
+    pub async fn put_temporary(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        time_to_live: Duration,
+    ) -> Reply<PutTemporary<'_>> {
+        self.call(&PutTemporary { key, value, time_to_live }).await
+    }
+
+    /// Makes a directory that the server removes, with all below it, when its time is over.
+    pub async fn make_temporary_directory(
+        &self,
+        key: &[u8],
+        time_to_live: Duration,
+    ) -> Reply<MakeTemporaryDirectory<'_>> {
+        self.call(&MakeTemporaryDirectory { key, time_to_live }).await
+    }
+
+    /// Starts the time of something temporary anew.
+    pub async fn update_ttl(&self, key: &[u8], time_to_live: Duration) -> Reply<UpdateTtl<'_>> {
+        self.call(&UpdateTtl { key, time_to_live }).await
+    }
+
+    /// Takes a lock, waiting for it as the options say; `None` if it is another's. If the future is
+    /// dropped, the place in the queue is given up.
+    pub async fn lock(&self, key: &[u8], options: LockOptions) -> Result<Option<Lock>, Error> {
+        lock::acquire(self, key, options).await
+    }
+
+    /// Watches a key: its state now, if it is newer than `known_index`, and each newer one.
+    pub fn watch(&self, key: &[u8], known_index: u64) -> Result<Watch, Error> {
+        Watch::start(self, key, known_index)
     }
 
     /// Removes a node.

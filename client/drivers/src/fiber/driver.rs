@@ -12,6 +12,8 @@ use client_core::{Action, Completion, Core, Error, LinkId, Operation, RequestId}
 use moment::Moment;
 use runtime::{FiberGroup, ReadHalf, Shard, Signal, WriteHalf, race};
 
+use crate::notices::Notices;
+
 pub(super) struct Driver {
     shard: Shard,
     core: RefCell<Core>,
@@ -19,6 +21,7 @@ pub(super) struct Driver {
     connections: RefCell<Vec<Option<Connection>>>,
     /// By slot of the request.
     callers: RefCell<Vec<Caller>>,
+    notices: RefCell<Notices>,
     timer: FiberGroup,
     /// Until when the timer sleeps.
     alarm: Cell<Moment>,
@@ -49,6 +52,7 @@ impl Driver {
             connections: RefCell::new(vec![None; core.link_count()]),
             callers: RefCell::new(vec![Caller::Absent; core.options().calls_max]),
             core: RefCell::new(core),
+            notices: RefCell::default(),
             timer: FiberGroup::new(shard, "client"),
             alarm: Cell::new(Moment::MAX),
             earlier: Signal::new(),
@@ -98,6 +102,25 @@ impl Driver {
         self.core.borrow_mut().abandon(request);
     }
 
+    /// Does something with lock objects or watches, and then what the core wants because of it.
+    pub(super) fn act<R>(
+        self: &Rc<Driver>,
+        act: impl FnOnce(&mut Core, &mut Notices, Moment) -> R,
+    ) -> R {
+        let now = self.shard.clock().now();
+        let result = act(&mut self.core.borrow_mut(), &mut self.notices.borrow_mut(), now);
+        self.drive();
+        result
+    }
+
+    pub(super) fn with_notices<R>(&self, look: impl FnOnce(&mut Notices) -> R) -> R {
+        look(&mut self.notices.borrow_mut())
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.shard.clock().now()
+    }
+
     pub(super) fn with_core<R>(&self, look: impl FnOnce(&Core) -> R) -> R {
         look(&self.core.borrow())
     }
@@ -125,6 +148,11 @@ impl Driver {
         while let Some(request) = core.next_finished() {
             let caller = &mut self.callers.borrow_mut()[request.slot()];
             if let Caller::Waiting(waker) = std::mem::replace(caller, Caller::Finished) {
+                waker.wake();
+            }
+        }
+        while let Some(event) = core.next_event() {
+            if let Some(waker) = self.notices.borrow_mut().deliver(event) {
                 waker.wake();
             }
         }

@@ -2,5 +2,9 @@
 
 mod client;
 mod driver;
+mod lock;
+mod watch;
 
 pub use client::Client;
+pub use lock::Lock;
+pub use watch::Watch;

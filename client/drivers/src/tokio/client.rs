@@ -1,0 +1,207 @@
+//! Calls to await.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client_core::operations::{
+    BatchGet, BatchPut, BatchRemove, CompareAndSet, Get, KvStatus, List, MakeTemporaryDirectory,
+    Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove, UpdateTtl,
+};
+use client_core::{Core, Error, LockOptions, NodeId, Operation, Options, OptionsError, RequestId};
+
+use crate::tokio::driver::Driver;
+use crate::tokio::lock::{self, Lock};
+use crate::tokio::watch::Watch;
+
+/// The reply of an operation, or why there is none.
+type Reply<O> = Result<<O as Operation>::Reply, Error>;
+
+/// A client that many tasks may use at the same time; clones are the same client.
+///
+/// It connects with the first call, and closes its connections when the last clone is dropped
+/// and no lock or watch is left.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use client::tokio::Client;
+/// use client::{LockOptions, NodeId, Options, Server, new_process_id};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let servers = vec![Server { node: NodeId(1), address: "127.0.0.1:9332".parse()? }];
+/// let client = Client::new(Options::new(servers, new_process_id()))?;
+/// client.put_temporary(b"here", b"me", Duration::from_secs(30)).await?;
+///
+/// let options = LockOptions::new(Duration::from_secs(10)).waiting(Duration::from_secs(60));
+/// if let Some(mut lock) = client.lock(b"leader", options).await? {
+///     tokio::select! {
+///         loss = lock.lost() => println!("not the leader any more: {loss:?}"),
+///         () = lead(lock.fencing_token()) => lock.unlock().await?,
+///     }
+/// }
+///
+/// let mut watch = client.watch(b"config", 0)?;
+/// let (index, state) = watch.next().await?;
+/// println!("{state:?} since {index}");
+/// # Ok(())
+/// # }
+/// # async fn lead(_: u64) {}
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Owner>);
+
+/// Stops the driver when nobody can call any more; its tasks own it as well.
+struct Owner(Arc<Driver>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// A call that ends without a reply if it is dropped.
+struct Pending<'a> {
+    driver: &'a Driver,
+    request: Option<RequestId>,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if let Some(request) = self.request {
+            self.driver.abandon(request);
+        }
+    }
+}
+
+impl Client {
+    /// A client that is not connected yet.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time.
+    pub fn new(options: Options) -> Result<Client, OptionsError> {
+        Ok(Client(Arc::new(Owner(Driver::start(Core::new(options)?)))))
+    }
+
+    /// Carries out any operation. If the future is dropped, whether it is carried out stays open.
+    pub async fn call<O: Operation>(&self, operation: &O) -> Reply<O> {
+        let driver = &self.0.0;
+        let request = driver.submit(operation)?;
+        let mut pending = Pending { driver, request: Some(request) };
+        let reply = poll_fn(|context| {
+            driver.poll_finished(request, context, |completion| completion.reply::<O>())
+        });
+        let reply = reply.await;
+        pending.request = None;
+        reply
+    }
+
+    pub(super) fn driver(&self) -> &Arc<Driver> {
+        &self.0.0
+    }
+
+    /// The leader as far as this client knows.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.0.0.with_core(Core::leader)
+    }
+
+    /// Reads a node.
+    pub async fn get(&self, key: &[u8]) -> Reply<Get<'_>> {
+        self.call(&Get { key }).await
+    }
+
+    /// Reads the children of a directory.
+    pub async fn list(&self, key: &[u8]) -> Reply<List<'_>> {
+        self.call(&List { key }).await
+    }
+
+    /// Sets a value.
+    pub async fn put(&self, key: &[u8], value: &[u8]) -> Reply<Put<'_>> {
+        self.call(&Put { key, value }).await
+    }
+
+    /// Sets a value that the server removes when its time is over.
+    pub async fn put_temporary(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        time_to_live: Duration,
+    ) -> Reply<PutTemporary<'_>> {
+        self.call(&PutTemporary { key, value, time_to_live }).await
+    }
+
+    /// Makes a directory that the server removes, with all below it, when its time is over.
+    pub async fn make_temporary_directory(
+        &self,
+        key: &[u8],
+        time_to_live: Duration,
+    ) -> Reply<MakeTemporaryDirectory<'_>> {
+        self.call(&MakeTemporaryDirectory { key, time_to_live }).await
+    }
+
+    /// Starts the time of something temporary anew.
+    pub async fn update_ttl(&self, key: &[u8], time_to_live: Duration) -> Reply<UpdateTtl<'_>> {
+        self.call(&UpdateTtl { key, time_to_live }).await
+    }
+
+    /// Takes a lock, waiting for it as the options say; `None` if it is another's. If the future is
+    /// dropped, the place in the queue is given up.
+    pub async fn lock(&self, key: &[u8], options: LockOptions) -> Result<Option<Lock>, Error> {
+        lock::acquire(self, key, options).await
+    }
+
+    /// Watches a key: its state now, if it is newer than `known_index`, and each newer one.
+    pub fn watch(&self, key: &[u8], known_index: u64) -> Result<Watch, Error> {
+        Watch::start(self, key, known_index)
+    }
+
+    /// Removes a node.
+    pub async fn remove(&self, key: &[u8]) -> Reply<Remove<'_>> {
+        self.call(&Remove { key }).await
+    }
+
+    /// Makes a directory.
+    pub async fn mkdir(&self, key: &[u8]) -> Reply<Mkdir<'_>> {
+        self.call(&Mkdir { key }).await
+    }
+
+    /// Sets a value if it is the expected one.
+    pub async fn compare_and_set(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Reply<CompareAndSet<'_>> {
+        self.call(&CompareAndSet { key, expected, new }).await
+    }
+
+    /// Reads several nodes.
+    pub async fn batch_get(&self, keys: &[&[u8]]) -> Reply<BatchGet<'_>> {
+        self.call(&BatchGet { keys }).await
+    }
+
+    /// Sets several values.
+    pub async fn batch_put(&self, keys: &[&[u8]], values: &[&[u8]]) -> Reply<BatchPut<'_>> {
+        self.call(&BatchPut { keys, values }).await
+    }
+
+    /// Removes several nodes.
+    pub async fn batch_remove(&self, keys: &[&[u8]]) -> Reply<BatchRemove<'_>> {
+        self.call(&BatchRemove { keys }).await
+    }
+
+    /// Asks a server for its status in the group.
+    pub async fn query_status(&self, node: NodeId) -> Reply<QueryStatus> {
+        self.call(&QueryStatus { node }).await
+    }
+
+    /// Asks a server for its status in the group and this client's watches.
+    pub async fn kv_status(&self, node: NodeId) -> Reply<KvStatus> {
+        self.call(&KvStatus { node }).await
+    }
+
+    /// Asks a server to send some bytes back.
+    pub async fn ping(&self, node: NodeId, payload: &[u8]) -> Reply<Ping<'_>> {
+        self.call(&Ping { node, payload }).await
+    }
+}
