@@ -46,6 +46,7 @@ impl LockOptions {
 /// All lock objects of a client.
 pub(crate) struct Locks {
     pub(crate) by_number: BTreeMap<u32, Lock>,
+    /// The latest one of each key.
     pub(crate) by_key: BTreeMap<Box<[u8]>, u32>,
     /// Calls that have ended and the lock objects they were for.
     pub(crate) ended: Vec<(u32, u32)>,
@@ -61,6 +62,9 @@ pub(crate) struct Lock {
     pub(crate) key: Box<[u8]>,
     pub(crate) options: LockOptions,
     pub(crate) phase: Phase,
+    /// An earlier lock object of the same key whose lock is being given back: asking for it before
+    /// that is done could lose what it brings.
+    pub(crate) behind: Option<u32>,
     /// The request under way.
     pub(crate) asked: Option<Asked>,
     /// Number and time of the last attempt to take the lock.
@@ -119,7 +123,9 @@ impl Locks {
         now: Moment,
     ) -> Result<LockId, InvalidArgument> {
         options.check(key)?;
-        if self.by_key.contains_key(key) {
+        let behind = self.by_key.get(key).copied();
+        let earlier = behind.and_then(|number| self.by_number.get(&number));
+        if earlier.is_some_and(|lock| lock.phase != Phase::Releasing { told: false }) {
             return Err(InvalidArgument::KeyInUse);
         }
         self.last_number += 1;
@@ -128,10 +134,11 @@ impl Locks {
             key: key.into(),
             options,
             phase: Phase::Acquiring { until: now + options.wait },
+            behind,
             asked: None,
             attempt: 0,
             attempt_at: now,
-            next: now,
+            next: if behind.is_none() { now } else { Moment::MAX },
             fencing_token: 0,
         };
         self.by_number.insert(self.last_number, lock);
@@ -140,8 +147,21 @@ impl Locks {
     }
 
     pub(crate) fn remove(&mut self, number: u32) {
-        if let Some(lock) = self.by_number.remove(&number) {
-            self.by_key.remove(&lock.key);
+        let Some(lock) = self.by_number.remove(&number) else { return };
+        match (self.by_key.get(&lock.key).copied(), lock.behind) {
+            (Some(latest), Some(earlier)) if latest == number => {
+                self.by_key.insert(lock.key, earlier);
+            }
+            (Some(latest), None) if latest == number => drop(self.by_key.remove(&lock.key)),
+            _ => {}
+        }
+        // Whoever was behind it takes its place in the order.
+        for following in self.by_number.values_mut().filter(|lock| lock.behind == Some(number)) {
+            following.behind = lock.behind;
+            if lock.behind.is_none() {
+                following.next = Moment::ZERO;
+                self.stirred = true;
+            }
         }
     }
 

@@ -108,6 +108,7 @@ impl Core {
             _ => {}
         }
         self.take_back_unsent(number, now);
+        self.drop_untouched(number);
         let Some(lock) = self.locks.by_number.get_mut(&number) else { return };
         if lock.asked.is_some() || lock.next > now {
             return;
@@ -137,21 +138,29 @@ impl Core {
         }
     }
 
-    /// What has not been sent when the lock is given back, is not sent any more. If that was the
-    /// first attempt, the server knows of nothing that could be given back.
+    /// What has not been sent when the lock is given back, is not sent any more.
     fn take_back_unsent(&mut self, number: u32, now: Moment) {
         let Some(lock) = self.locks.by_number.get_mut(&number) else { return };
-        let (Phase::Releasing { told }, Some(asked)) = (lock.phase, lock.asked) else { return };
+        let (Phase::Releasing { .. }, Some(asked)) = (lock.phase, lock.asked) else { return };
         let unsent = self.calls[asked.slot].state == CallState::Waiting;
         if asked.what == Question::Unlock || !unsent {
             return;
         }
         lock.asked = None;
         lock.next = now;
-        let untouched = asked.what == Question::TryLock && lock.attempt == 1;
+        if asked.what == Question::TryLock {
+            lock.attempt -= 1;
+        }
         self.withdraw(asked.slot);
         self.calls.release(asked.slot);
-        if untouched {
+    }
+
+    /// What the server has never heard of needs not be given back.
+    fn drop_untouched(&mut self, number: u32) {
+        let Some(lock) = self.locks.by_number.get(&number) else { return };
+        if let Phase::Releasing { told } = lock.phase
+            && lock.attempt == 0
+        {
             self.locks.remove(number);
             if told {
                 self.tell(number, LockEvent::Released);

@@ -35,9 +35,10 @@ type Reply<O> = Result<<O as Operation>::Reply, Error>;
 ///
 /// let options = LockOptions::new(Duration::from_secs(10)).waiting(Duration::from_secs(60));
 /// if let Some(mut lock) = client.lock(b"leader", options).await? {
+///     let token = lock.fencing_token();
 ///     tokio::select! {
 ///         loss = lock.lost() => println!("not the leader any more: {loss:?}"),
-///         () = lead(lock.fencing_token()) => lock.unlock().await?,
+///         () = lead(token) => lock.unlock().await?,
 ///     }
 /// }
 ///
