@@ -4,9 +4,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use raft_core::entry::{Record, RecordHead};
+use raft_core::entry::RecordHead;
 use raft_core::{EntryKind, Index};
 
+use crate::bursts::Bursts;
 use crate::error::GroupError;
 use crate::execute::Shared;
 use crate::log::batch::Frame;
@@ -16,9 +17,6 @@ use crate::ports::{Entry, StateMachine};
 
 /// How long the state machine may work before I/O gets its turn.
 const SLICE: Duration = Duration::from_micros(200);
-/// Entries between two looks at the clock, for which the state machine reads ahead.
-const BURST: usize = 32;
-
 /// Applies until the group ends.
 pub(crate) async fn run<M: StateMachine>(group: Rc<Shared<M>>) {
     let mut reader = LogReader::new(&group.shard, &group.options);
@@ -62,62 +60,37 @@ pub(crate) struct Slice {
     pub(crate) was_pending: bool,
 }
 
-/// The records of a slice that are still to be read.
-struct Records<'a> {
-    bytes: &'a [u8],
-    next: Index,
-    last: Index,
-}
-
-impl<'a> Records<'a> {
-    /// Reads as many as there are and fit; returns their number, or the index where there is
-    /// something else.
-    fn read(&mut self, burst: &mut [Option<Record<'a>>; BURST]) -> Result<usize, Index> {
-        let mut count = 0;
-        for place in burst {
-            if self.next > self.last {
-                break;
-            }
-            let record = Record::read_verified(self.bytes).map_err(|_| self.next)?;
-            if record.head.index != self.next {
-                return Err(self.next);
-            }
-            self.bytes = self.bytes.get(record.size()..).unwrap_or_default();
-            self.next = self.next.next();
-            *place = Some(record);
-            count += 1;
-        }
-        Ok(count)
-    }
-}
-
 impl<M: StateMachine> Shared<M> {
     /// Applies records until the slice or its time is over, and lets the answers go.
     fn apply(&self, slice: &Slice) -> Result<(), GroupError> {
         let until = self.shard.clock().now() + SLICE;
-        let records = slice.frame.records().get(slice.position..).unwrap_or_default();
-        let mut rest = Records { bytes: records, next: slice.first, last: slice.last };
+        let mut bursts = Bursts::new(slice.frame.records().get(slice.position..));
         let mut machine = self.machine.borrow_mut();
-        loop {
-            let mut burst = [None; BURST];
-            let count = rest.read(&mut burst).map_err(|index| self.lost(index))?;
-            let burst = || burst[..count].iter().flatten();
-            machine.read_ahead(burst().map(|record| record.payload));
-            for record in burst() {
+        let mut next = slice.first;
+        while next <= slice.last {
+            let burst = bursts.read((slice.last.since(next) + 1) as usize);
+            if burst.is_empty() {
+                return Err(self.lost(next));
+            }
+            machine.read_ahead(burst.iter().map(|record| record.payload));
+            for record in burst {
                 let RecordHead { index, time_ms, kind, .. } = record.head;
+                if index != next {
+                    return Err(self.lost(next));
+                }
                 let caller = self.core.borrow_mut().proposals.take(index);
                 if kind == EntryKind::Command {
                     machine.apply(Entry { index, time_ms, payload: record.payload }, caller);
                 }
+                next = next.next();
             }
-            if rest.next > rest.last || self.shard.clock().now() >= until {
+            if self.shard.clock().now() >= until {
                 break;
             }
         }
         machine.batch_end();
         drop(machine);
-        let applied = rest.next.previous();
-        let bytes = records.len() - rest.bytes.len();
+        let (applied, bytes) = (next.previous(), bursts.consumed());
         let mut core = self.core.borrow_mut();
         let pending_bytes = if slice.was_pending { bytes as u64 } else { 0 };
         core.tail.note_applied(applied, &slice.frame, slice.position + bytes, pending_bytes);

@@ -17,6 +17,7 @@
 //! Not here: sockets, connections, what a command means.
 
 mod applier;
+mod bursts;
 mod bytes;
 mod core;
 mod entry_clock;

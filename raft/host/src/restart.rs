@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use raft_core::entry::Record;
+use raft_core::entry::RecordHead;
 use raft_core::{Config, EntryKind, Index, NodeId};
 
+use crate::bursts::Bursts;
 use crate::hard_state::SavedState;
 use crate::log::frame::FrameHeader;
 use crate::log::recovery::{Recovered, Recovery};
@@ -97,19 +98,22 @@ impl<M: StateMachine> Restart<M> {
 
     /// Applies the records that are next and committed. Returns the last index among them.
     fn apply(&mut self, records: &[u8]) -> Index {
-        let mut rest = records;
+        let mut bursts = Bursts::new(Some(records));
         let mut last = self.applied;
-        while let Ok(record) = Record::read_verified(rest) {
-            let head = record.head;
-            last = head.index;
-            if head.index == self.applied.next() && head.index <= self.commit {
-                if head.kind == EntryKind::Command {
-                    let (index, time_ms) = (head.index, head.time_ms);
-                    self.machine.apply(Entry { index, time_ms, payload: record.payload }, None);
+        loop {
+            let burst = bursts.read(usize::MAX);
+            let Some(newest) = burst.last() else { break };
+            last = newest.head.index;
+            self.machine.read_ahead(burst.iter().map(|record| record.payload));
+            for record in burst {
+                let RecordHead { index, time_ms, kind, .. } = record.head;
+                if index == self.applied.next() && index <= self.commit {
+                    if kind == EntryKind::Command {
+                        self.machine.apply(Entry { index, time_ms, payload: record.payload }, None);
+                    }
+                    self.applied = index;
                 }
-                self.applied = head.index;
             }
-            rest = rest.get(record.size()..).unwrap_or_default();
         }
         last
     }
