@@ -1,6 +1,6 @@
 //! Memory that direct I/O can read and write: aligned, and shareable once it is filled.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -135,11 +135,11 @@ impl PlainMemory {
             return PlainMemory { start: NonNull::dangling(), len: 0 };
         };
         // SAFETY: the layout's size is not zero.
-        let start = unsafe { alloc_zeroed(layout) };
+        let start = unsafe { alloc(layout) };
         let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
-        let mut memory = PlainMemory { start, len };
-        memory.bytes_mut().fill(fill);
-        memory
+        // SAFETY: so many bytes were allocated.
+        unsafe { start.write_bytes(fill, len) };
+        PlainMemory { start, len }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

@@ -16,7 +16,7 @@ use crate::error::{GroupError, during};
 const READ: usize = 512 << 10;
 const READS: usize = 8;
 /// Room for the beginning of a frame; grows for larger ones.
-const CARRY: usize = 2 << 20;
+const CARRY: usize = 64 << 10;
 
 /// A log that can be written again.
 pub(crate) struct Replayed {

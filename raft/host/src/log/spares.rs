@@ -212,7 +212,7 @@ impl Spares {
     }
 
     async fn fill_with_zeros(&self, file: &DirectFile) -> io::Result<bool> {
-        let zeros = zeros(&self.shard);
+        let zeros = zeros(&self.shard, self.plan.size.min(CHUNK as u64) as usize);
         let mut offset = 0;
         while offset < self.plan.size {
             if self.stopped.get() {
@@ -229,8 +229,8 @@ impl Spares {
     }
 }
 
-fn zeros(shard: &Shard) -> SharedBuffer {
-    let mut zeros = shard.buffer(CHUNK);
+fn zeros(shard: &Shard, length: usize) -> SharedBuffer {
+    let mut zeros = shard.buffer(length);
     zeros.fill(0);
     zeros.freeze()
 }
