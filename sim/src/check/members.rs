@@ -1,6 +1,6 @@
 //! What must hold of the members of a group at every moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use raft_core::GroupId;
 use raft_host::Entry;
@@ -41,6 +41,8 @@ pub struct Members {
     now: BTreeMap<(NodeKey, GroupId), Observation>,
     /// What was durable when a node was last seen, also if it is down since.
     durable: BTreeMap<(NodeKey, GroupId), u64>,
+    /// What a lost disk had: acknowledged while it was there, and counted perhaps only later.
+    lost: BTreeMap<(NodeKey, GroupId), u64>,
     writes: BTreeMap<(NodeKey, GroupId), u64>,
     /// What is known to have been committed with enough copies.
     proven: BTreeMap<GroupId, u64>,
@@ -102,7 +104,11 @@ impl Members {
 
     /// A member's disk was exchanged for an older or an empty one.
     pub fn lost_disk(&mut self, node: NodeKey) {
-        self.durable.retain(|(other, _), _| *other != node);
+        let lost = self.durable.extract_if(.., |(other, _), _| *other == node);
+        for (key, durable) in lost {
+            let before = self.lost.entry(key).or_default();
+            *before = durable.max(*before);
+        }
     }
 
     fn break_rule(&mut self, rule: Rule, what: String) {
@@ -211,8 +217,10 @@ impl Members {
     }
 
     fn check_quorum(&mut self, seen: &Observation) {
-        let durable = self.durable.iter().filter(|((_, group), _)| *group == seen.group);
-        let copies = durable.filter(|(_, durable)| **durable >= seen.commit).count();
+        let all = self.durable.iter().chain(&self.lost);
+        let copies =
+            all.filter(|((_, group), durable)| *group == seen.group && **durable >= seen.commit);
+        let copies = copies.map(|((node, _), _)| *node).collect::<BTreeSet<_>>().len();
         self.proven.insert(seen.group, seen.commit);
         if copies < seen.voters / 2 + 1 {
             let what = format!(

@@ -191,23 +191,28 @@ impl Model {
         from: u64,
         to: u64,
     ) -> Option<u64> {
-        let changes = self.changes(request);
-        let candidates = changes.iter().copied().filter(|index| *index > from && *index <= to);
-        std::iter::once(from).chain(candidates).find(|index| self.read(request, *index) == *answer)
+        if self.read(request, from) == *answer {
+            return Some(from);
+        }
+        let is_it = |index: &u64| self.read(request, *index) == *answer;
+        match request {
+            // A directory changes with everything below it.
+            Request::Get(key) | Request::List(key) => self.changes(key, from, to).find(is_it),
+            Request::BatchGet(keys) => {
+                let all = keys.iter().flat_map(|key| self.changes(key, from, to));
+                let all: BTreeSet<u64> = all.collect();
+                all.into_iter().find(is_it)
+            }
+            _ => None,
+        }
     }
 
-    /// Indexes at which the answer to a read may have changed.
-    fn changes(&self, request: &Request) -> BTreeSet<u64> {
-        let is_concerned = |key: &Vec<u8>| match request {
-            Request::Get(wanted) => key == wanted,
-            Request::BatchGet(wanted) => wanted.contains(key),
-            Request::List(wanted) => {
-                key == wanted || (!key.is_empty() && parent(key) == wanted.as_slice())
-            }
-            _ => false,
-        };
-        let concerned = self.versions.iter().filter(|(key, _)| is_concerned(key));
-        concerned.flat_map(|(_, versions)| versions.iter().map(|version| version.index)).collect()
+    /// Indexes behind `from` and up to `to` at which a key changed, rising.
+    fn changes(&self, key: &[u8], from: u64, to: u64) -> impl Iterator<Item = u64> {
+        let versions = self.versions.get(key).map_or(&[][..], Vec::as_slice);
+        let first = versions.partition_point(|version| version.index <= from);
+        let later = versions.iter().skip(first).map(|version| version.index);
+        later.take_while(move |index| *index <= to)
     }
 
     /// What a read says at an index.

@@ -73,7 +73,20 @@ struct Search<'a> {
     nodes: Vec<Node>,
     /// Answered calls that have no place yet.
     left: usize,
-    done: Vec<u64>,
+    /// Stands for the set of calls that have a place: the sum of their [`number_of`].
+    done: u128,
+}
+
+/// A number for each call, such that no two sets of calls have the same sum, as good as surely: the
+/// finaliser of MurmurHash3, twice.
+fn number_of(call: usize) -> u128 {
+    let mix = |mut bits: u64| {
+        bits = (bits ^ (bits >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        bits = (bits ^ (bits >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        bits ^ (bits >> 33)
+    };
+    let call = call as u64 + 1;
+    u128::from(mix(call)) << 64 | u128::from(mix(call.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
 
 #[derive(Clone, Copy)]
@@ -108,14 +121,16 @@ impl<'a> Search<'a> {
         let count = nodes.len();
         nodes[count - 1].next = HEAD;
         nodes[HEAD].next = if count > 1 { 1 } else { HEAD };
-        for end in 1..count {
-            if nodes[end].is_end {
-                let begin = (1..end).find(|at| nodes[*at].call == nodes[end].call);
-                nodes[begin.unwrap_or(end)].end = Some(end);
+        let mut begins = vec![HEAD; calls.len()];
+        for at in 1..count {
+            let Node { call, is_end, .. } = nodes[at];
+            match is_end {
+                false => begins[call] = at,
+                true => nodes[begins[call]].end = Some(at),
             }
         }
         let left = calls.iter().filter(|call| call.returned.is_some()).count();
-        Search { calls, nodes, left, done: vec![0; calls.len().div_ceil(64)] }
+        Search { calls, nodes, left, done: 0 }
     }
 
     fn run(mut self, limit: usize) -> Decision {
@@ -127,7 +142,7 @@ impl<'a> Search<'a> {
             if at != HEAD && !node.is_end {
                 if let Some(next) = self.calls[node.call].action.step(state) {
                     self.mark(node.call);
-                    if seen.insert((self.done.clone(), next)) {
+                    if seen.insert((self.done, next)) {
                         if seen.len() > limit {
                             return Decision::Undecided;
                         }
@@ -153,11 +168,11 @@ impl<'a> Search<'a> {
     }
 
     fn mark(&mut self, call: usize) {
-        self.done[call / 64] |= 1 << (call % 64);
+        self.done = self.done.wrapping_add(number_of(call));
     }
 
     fn unmark(&mut self, call: usize) {
-        self.done[call / 64] &= !(1 << (call % 64));
+        self.done = self.done.wrapping_sub(number_of(call));
     }
 
     fn lift(&mut self, at: usize) {
