@@ -18,7 +18,7 @@ use crate::check::Members;
 use crate::plan::Plan;
 use crate::violation::{Rule, Violation};
 use crate::witness::{self, NodeWitness};
-use crate::workload::Program;
+use crate::workload::{Errand, Operator, Program};
 
 /// All processes of a run.
 pub struct Cluster {
@@ -26,6 +26,11 @@ pub struct Cluster {
     pub servers: Vec<ServerNode>,
     /// The client programs, by number.
     pub programs: Vec<Program>,
+    /// The operators, by number.
+    pub operators: Vec<Operator>,
+    /// The first so many servers are the members of all groups at their founding.
+    founders: u16,
+    groups: std::ops::Range<i32>,
     members: Arc<Mutex<Members>>,
 }
 
@@ -75,6 +80,8 @@ pub struct Excuses {
 
 /// Nodes from here on are client programs.
 const FIRST_PROGRAM: u16 = 100;
+/// And from here on they are operators.
+const FIRST_OPERATOR: u16 = 200;
 /// Writes after which one before them is known to have been acknowledged.
 const WITNESSES: u64 = 4;
 /// Pause of a supervisor before it starts a process again.
@@ -85,7 +92,7 @@ const REPLICATE_PORT: u16 = 9331;
 impl Cluster {
     /// The servers of a plan; nothing runs yet.
     pub fn new(plan: &Plan, members: Arc<Mutex<Members>>) -> Cluster {
-        let servers = (1..=plan.members).map(|number| ServerNode {
+        let servers = (1..=plan.nodes()).map(|number| ServerNode {
             key: NodeKey(number),
             config: configuration(plan, number),
             process: None,
@@ -95,7 +102,15 @@ impl Cluster {
             has_served: false,
             was_wiped: false,
         });
-        Cluster { servers: servers.collect(), programs: Vec::new(), members }
+        let (programs, operators) = (Vec::new(), Vec::new());
+        Cluster {
+            servers: servers.collect(),
+            programs,
+            operators,
+            founders: plan.members,
+            groups: 0..i32::from(plan.groups),
+            members,
+        }
     }
 
     /// The addresses that clients are given.
@@ -105,6 +120,33 @@ impl Cluster {
             address: SocketAddr::new(server.key.ip(), SERVICE_PORT),
         });
         servers.collect()
+    }
+
+    /// The addresses that operators are given.
+    pub fn operator_addresses(&self) -> Vec<Server> {
+        let of = |server: Server| SocketAddr::new(server.address.ip(), REPLICATE_PORT);
+        let servers = self.addresses().into_iter();
+        servers.map(|server| Server { address: of(server), ..server }).collect()
+    }
+
+    /// Sends an operator on an errand. There are so many at most.
+    pub fn send(&mut self, world: &World, group: GroupId, errand: Errand) {
+        let number = FIRST_OPERATOR + self.operators.len() as u16;
+        let operator = Operator::new(group, self.operator_addresses(), number, errand);
+        self.operators.push(operator.clone());
+        let main = move |shard: Shard| {
+            let operator = operator.clone();
+            async move {
+                operator.run(shard).await;
+                Ok::<(), BootError>(())
+            }
+        };
+        drop(world.start(NodeKey(number), 1, main));
+    }
+
+    /// Whether an operator is on the way.
+    pub fn has_operators(&self) -> bool {
+        self.operators.iter().any(|operator| !operator.has_ended())
     }
 
     /// What is known of the members of the groups.
@@ -260,7 +302,8 @@ impl Cluster {
                 server.has_served |= is_ready;
             }
         }
-        self.servers.iter().all(|server| server.has_served)
+        let founders = self.servers.iter().take(usize::from(self.founders));
+        founders.into_iter().all(|server| server.has_served)
     }
 
     /// Whether a server need not serve: it is given up, or has an empty disk and misses one that is
@@ -269,6 +312,18 @@ impl Cluster {
         let was_wiped = self.servers.get(number).is_some_and(|server| server.was_wiped);
         let is_alone = (0..self.servers.len()).any(|other| self.is_given_up(other));
         self.is_given_up(number) || (was_wiped && is_alone)
+    }
+
+    /// Whether a server is no member of one of the groups, as far as their leaders have said. Then
+    /// it never serves that one.
+    pub fn is_outside(&self, number: usize) -> bool {
+        let Some(server) = self.servers.get(number) else { return true };
+        let (node, members) = (raft_core::NodeId(u32::from(server.key.0)), self.members());
+        let founded = number < usize::from(self.founders);
+        self.groups.clone().any(|group| {
+            let known = members.config(raft_core::GroupId(group));
+            known.map_or(!founded, |(_, config)| !config.config.contains(node))
+        })
     }
 
     /// Whether a server stays down because it found damage that was really done.
@@ -329,7 +384,7 @@ fn configuration(plan: &Plan, number: u16) -> Config {
     text += &format!(
         "[listen]\nservice = \"{ip}:{SERVICE_PORT}\"\nreplicate = \"{ip}:{REPLICATE_PORT}\"\n"
     );
-    for node in 1..=plan.members {
+    for node in 1..=plan.nodes() {
         let ip = NodeKey(node).ip();
         text += &format!(
             "[[nodes]]\nid = {node}\nreplicate = \"{ip}:{REPLICATE_PORT}\"\n\
@@ -337,7 +392,8 @@ fn configuration(plan: &Plan, number: u16) -> Config {
         );
     }
     for group in 0..plan.groups {
-        text += &format!("[[groups]]\nid = {group}\n");
+        let members: Vec<u16> = (1..=plan.members).collect();
+        text += &format!("[[groups]]\nid = {group}\nmembers = {members:?}\n");
     }
     let mut config = match Config::parse(&text) {
         Ok(config) => config,

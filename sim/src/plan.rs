@@ -15,8 +15,10 @@ use crate::workload::Shape;
 /// Everything about a run that is decided at its start.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Members of every group, each on a node of its own.
+    /// Members of every group at its founding, each on a node of its own.
     pub members: u16,
+    /// Nodes that may become members later.
+    pub spares: u16,
     /// Servers whose disks may be damaged: so few that the others have every committed entry.
     pub victims: Vec<u16>,
     /// Shards of each node.
@@ -78,8 +80,11 @@ impl Plan {
         let choose = |site, n| world.choose(site, n);
         let millis = Duration::from_millis;
         let members = MEMBERS[choose("plan.members", MEMBERS.len() as u64) as usize];
+        let spares = SPARES[choose("plan.spare-nodes", SPARES.len() as u64) as usize];
+        let spares = spares.min(NODES_MAX - members);
         Plan {
             members,
+            spares,
             victims: draw_victims(world, members),
             shards: 1 + choose("plan.shards", 3).saturating_sub(1) as u16,
             groups: 1 + choose("plan.groups", 3) as u16,
@@ -90,7 +95,7 @@ impl Plan {
             call_timeout: millis(100 << choose("plan.patience", 5)),
             storm: millis(200 + choose("plan.storm", 4_000)),
             calm: millis(1 << choose("plan.calm", 10)),
-            strengths: Strengths::draw(world, members),
+            strengths: Strengths::draw(world, members, members + spares),
             shape: Shape::draw(world),
             server: ServerPlan::draw(world),
             disk: draw_disk(world),
@@ -102,11 +107,28 @@ impl Plan {
 /// Sizes of groups.
 const MEMBERS: [u16; 6] = [1, 3, 3, 3, 5, 1];
 
+/// Nodes beside those of the founding members, and all of them.
+const SPARES: [u16; 4] = [0, 1, 2, 2];
+const NODES_MAX: u16 = 5;
+
 /// The atlas of a run: a minority of the servers; of one server, itself.
 fn draw_victims(world: &World, members: u16) -> Vec<u16> {
     let first = world.choose("plan.victim", u64::from(members)) as u16;
     let count = ((members - 1) / 2).max(1);
     (first..first + count).map(|number| number % members).collect()
+}
+
+impl Plan {
+    /// Nodes that run a server.
+    pub fn nodes(&self) -> u16 {
+        self.members + self.spares
+    }
+
+    /// Whether these voters have every committed entry whatever happens to the victims' disks.
+    pub fn outlasts_victims(&self, voters: &[u16]) -> bool {
+        let victims = voters.iter().filter(|voter| self.victims.contains(&(**voter - 1))).count();
+        !self.strengths.are_destructive() || victims <= (voters.len() - 1) / 2
+    }
 }
 
 impl ServerPlan {

@@ -187,6 +187,7 @@ impl<'a> Stage<'a> {
     /// No more faults: everything comes to its end in time.
     fn calm_down(&mut self) -> Result<(), Violation> {
         self.story.tell(self.world.now(), || "the storm is over".to_owned());
+        self.tell_members();
         self.storm.heal(self.world, &mut self.cluster);
         let end = self.world.now() + CALM_MAX;
         self.until_ready(end)?;
@@ -194,14 +195,44 @@ impl<'a> Stage<'a> {
             program.stop();
         }
         self.until(end, "the clients are done", |stage| !stage.cluster.has_programs(stage.world))?;
-        Ok(())
+        self.settle_members(end)
+    }
+
+    /// Operators come back, and no change of members is left half-done.
+    fn settle_members(&mut self, end: Moment) -> Result<(), Violation> {
+        let are_back = |stage: &Stage<'_>| !stage.cluster.has_operators();
+        self.until(end, "the operators are back", are_back)?;
+        if self.is_beyond_help() {
+            return Ok(());
+        }
+        let is_settled = |stage: &Stage<'_>| {
+            let members = stage.cluster.members();
+            groups(&stage.plan).all(|group| {
+                let config = members.config(raft_core::GroupId(group.0));
+                config.is_none_or(|(_, entry)| entry.config.next.is_none())
+            })
+        };
+        while !is_settled(self) {
+            if self.world.now() >= end {
+                let what = "a change of members cannot be ended".to_owned();
+                return Err(Violation::new(Rule::Liveness, what));
+            }
+            self.storm.settle(self.world, &mut self.cluster);
+            self.until(end, "changes of members come to an end", are_back)?;
+        }
+        self.until_ready(end)
+    }
+
+    /// Whether the damage is done to more servers than a group can lose.
+    fn is_beyond_help(&self) -> bool {
+        let count = self.cluster.servers.len();
+        let given_up = (0..count).filter(|number| self.cluster.is_given_up(*number)).count();
+        given_up > usize::from((self.plan.members - 1) / 2)
     }
 
     /// Reads all keys of all groups, which must be answered now.
     fn read_everything(&mut self) -> Result<(), Violation> {
-        let count = self.cluster.servers.len();
-        let given_up = (0..count).filter(|number| self.cluster.is_given_up(*number)).count();
-        if given_up > (count - 1) / 2 {
+        if self.is_beyond_help() {
             return Ok(());
         }
         for group in groups(&self.plan) {
@@ -236,10 +267,20 @@ impl<'a> Stage<'a> {
         })
     }
 
+    fn tell_members(&mut self) {
+        for line in self.cluster.members().tell() {
+            self.story.tell(self.world.now(), || line);
+        }
+    }
+
     fn until_ready(&mut self, end: Moment) -> Result<(), Violation> {
         self.until(end, "the servers are ready", |stage| {
-            (0..stage.cluster.servers.len())
-                .all(|number| stage.cluster.is_ready(number) || stage.cluster.is_excused(number))
+            let cluster = &stage.cluster;
+            (0..cluster.servers.len()).all(|number| {
+                cluster.is_ready(number)
+                    || cluster.is_excused(number)
+                    || cluster.is_outside(number) && cluster.is_running(number)
+            })
         })
     }
 
@@ -252,6 +293,7 @@ impl<'a> Stage<'a> {
     ) -> Result<(), Violation> {
         while !condition(self) {
             if self.world.now() >= end {
+                self.tell_members();
                 let what = format!("{what}: not after {CALM_MAX:?} without faults");
                 return Err(Violation::new(Rule::Liveness, what));
             }

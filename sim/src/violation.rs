@@ -20,6 +20,18 @@ pub enum Rule {
     Spinning,
     /// At most one node leads a group in a term.
     OneLeader,
+    /// A leader has the durable votes of a majority of its voters, of both halves during a change.
+    ElectionQuorum,
+    /// A leader has everything that was committed before its term.
+    LeaderComplete,
+    /// A durable term and the vote in it are never taken back, whatever dies.
+    Promise,
+    /// A leader never cuts its own log.
+    LeaderAppends,
+    /// One change of the members at a time, and the voters of two that follow each other share one.
+    MembersChange,
+    /// Without faults, nobody stands for election.
+    Calm,
     /// Term, commit and applied index never go back in a process.
     Monotonic,
     /// applied ≤ committed ≤ last, durable ≤ last.

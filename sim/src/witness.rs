@@ -64,7 +64,9 @@ pub fn observe(node: NodeKey, members: &Mutex<Members>) {
                 applied: status.raft.applied.0,
                 durable: status.raft.durable.0,
                 last: status.raft.last.index.0,
-                voters: status.raft.config.current.voters.len(),
+                promise: status.raft.durable_hard_state,
+                config: status.raft.config,
+                config_index: status.raft.config_index.0,
             };
             members.observe(observation, || {
                 group.with_machine(|machine| {

@@ -6,7 +6,7 @@ use moment::Moment;
 
 use crate::membership::Config;
 use crate::output::RoleName;
-use crate::types::{Index, NodeId, Position, Term};
+use crate::types::{HardState, Index, NodeId, Position, Term};
 
 /// The place of new entries: `first`, `first + 1`, … in `term`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +81,8 @@ pub struct Status {
     pub term: Term,
     /// Whom it voted for.
     pub vote: Option<NodeId>,
+    /// What of term and vote is durable: all that others may have been told.
+    pub durable_hard_state: HardState,
     /// Whom it takes for the leader.
     pub leader: Option<NodeId>,
     /// The entry before the log's first one.

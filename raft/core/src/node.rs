@@ -169,6 +169,10 @@ impl Node {
         }
     }
 
+    pub(crate) fn durable_hard_state(&self) -> HardState {
+        self.durable_promise
+    }
+
     pub(crate) fn promise_is_durable(&self) -> bool {
         self.promised == self.durable_promise
     }

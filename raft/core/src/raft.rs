@@ -383,6 +383,7 @@ impl Raft {
             role: self.role_name(),
             term: node.term(),
             vote: node.vote(),
+            durable_hard_state: node.durable_hard_state(),
             leader: self.leader(),
             boundary: node.log.boundary(),
             last: node.log.last(),

@@ -1,16 +1,17 @@
 //! What must hold of the members of a group at every moment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use raft_core::GroupId;
+use raft_core::{Config, ConfigEntry, GroupId, HardState, Index, NodeId};
 use raft_host::Entry;
 use runtime::sim::NodeKey;
 
+use super::elections::Elections;
 use super::revision::Applied;
 use crate::violation::{Rule, Violation};
 
 /// A member as its node sees it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Observation {
     /// The node.
     pub node: NodeKey,
@@ -30,14 +31,20 @@ pub struct Observation {
     pub durable: u64,
     /// The end of its log.
     pub last: u64,
-    /// Number of voters of the group.
-    pub voters: usize,
+    /// What it has durably promised.
+    pub promise: HardState,
+    /// The members of the group, by its log.
+    pub config: Config,
+    /// The entry that says so.
+    pub config_index: u64,
 }
 
 /// All members of all groups over the whole run.
 #[derive(Default)]
 pub struct Members {
-    leaders: BTreeMap<(GroupId, u32), NodeKey>,
+    elections: Elections,
+    /// The members of each group, as the leader of the newest term has said.
+    configs: BTreeMap<GroupId, (u32, ConfigEntry)>,
     now: BTreeMap<(NodeKey, GroupId), Observation>,
     /// What was durable when a node was last seen, also if it is down since.
     durable: BTreeMap<(NodeKey, GroupId), u64>,
@@ -78,9 +85,39 @@ impl Members {
         self.now.values().find(leads).map(|seen| seen.node)
     }
 
+    /// The members of a group, and the leader who said so.
+    pub fn config(&self, group: GroupId) -> Option<&(u32, ConfigEntry)> {
+        self.configs.get(&group)
+    }
+
+    /// How all members that run look, for people.
+    pub fn tell(&self) -> Vec<String> {
+        let line = |seen: &Observation| {
+            let Observation { node, group, term, commit, applied, durable, last, .. } = seen;
+            let (leads, ready) = (if seen.is_leader { ", leads" } else { "" }, seen.is_ready);
+            let voters = |members: &raft_core::Members| {
+                let ids = |nodes: &[NodeId]| nodes.iter().map(|id| id.0).collect::<Vec<_>>();
+                format!("{:?}+{:?}", ids(&members.voters), ids(&members.observers))
+            };
+            let next = seen.config.next.as_ref().map(|next| format!(" → {}", voters(next)));
+            format!(
+                "{node}, group {}: term {term}{leads}, ready {ready}, last {last}, durable {durable}, \
+                 commit {commit}, applied {applied}, members {}{} by {}",
+                group.0,
+                voters(&seen.config.current),
+                next.unwrap_or_default(),
+                seen.config_index
+            )
+        };
+        self.now.values().map(line).collect()
+    }
+
     /// Whether all members that run have applied the same.
     pub fn are_level(&self, group: GroupId) -> bool {
-        let mut applied = self.now.values().filter(|seen| seen.group == group);
+        let config = self.configs.get(&group).map(|(_, entry)| &entry.config);
+        let is_member = |node: NodeKey| config.is_none_or(|config| config.contains(id_of(node)));
+        let members = self.now.values().filter(|seen| seen.group == group && is_member(seen.node));
+        let mut applied = members;
         let first = applied.next().map(|seen| seen.applied);
         applied.all(|seen| Some(seen.applied) == first)
     }
@@ -104,6 +141,7 @@ impl Members {
 
     /// A member's disk was exchanged for an older or an empty one.
     pub fn lost_disk(&mut self, node: NodeKey) {
+        self.elections.lost_disk(node);
         let lost = self.durable.extract_if(.., |(other, _), _| *other == node);
         for (key, durable) in lost {
             let before = self.lost.entry(key).or_default();
@@ -165,32 +203,64 @@ impl Members {
     /// Takes what a member looks like now. `state` gives the applied index and hash of its machine.
     pub fn observe(&mut self, seen: Observation, state: impl FnOnce() -> (u64, u64)) {
         let key = (seen.node, seen.group);
-        let before = self.now.insert(key, seen);
-        if before == Some(seen) {
+        let before = self.now.insert(key, seen.clone());
+        if before.as_ref() == Some(&seen) {
             return;
         }
         if self.durable.insert(key, seen.durable).is_some_and(|before| before < seen.durable) {
             *self.writes.entry(key).or_default() += 1;
         }
-        self.check_leader(&seen);
+        let proven = self.proven.get(&seen.group).copied().unwrap_or(0);
+        if let Err(violation) = self.elections.observe(&seen, proven) {
+            self.violation.get_or_insert(violation);
+        }
         self.check_order(&seen, before.as_ref());
-        if seen.commit > self.proven.get(&seen.group).copied().unwrap_or(0) {
-            self.check_quorum(&seen);
+        if seen.is_leader {
+            self.take_config(&seen, before.as_ref());
+        }
+        if seen.commit > proven {
+            self.check_quorum(&seen, before.as_ref());
         }
         if before.is_none_or(|before| before.applied != seen.applied) {
             self.check_state(&seen, state());
         }
     }
 
-    fn check_leader(&mut self, seen: &Observation) {
-        if !seen.is_leader {
+    /// What a leader says about the members, and how that may follow from what it said before.
+    fn take_config(&mut self, seen: &Observation, before: Option<&Observation>) {
+        let index = Index(seen.config_index);
+        let newest = self.configs.get(&seen.group).map_or(0, |(term, _)| *term);
+        if seen.term >= newest {
+            let entry = ConfigEntry { index, config: seen.config.clone() };
+            self.configs.insert(seen.group, (seen.term, entry));
+        }
+        let Some(before) = before.filter(|before| before.is_leader && before.term == seen.term)
+        else {
+            return;
+        };
+        let Observation { node, group, .. } = *seen;
+        if seen.last < before.last {
+            let what =
+                format!("{node}, group {}: cuts from {} to {}", group.0, before.last, seen.last);
+            self.break_rule(Rule::LeaderAppends, what);
+        }
+        if seen.config_index == before.config_index {
             return;
         }
-        let Observation { node, group, term, .. } = *seen;
-        let leader = *self.leaders.entry((group, term)).or_insert(node);
-        if leader != node {
-            let what = format!("group {}: {leader} and {node} both lead term {term}", group.0);
-            self.break_rule(Rule::OneLeader, what);
+        let (old, new) = (&before.config, &seen.config);
+        let is_step = match (&old.next, &new.next) {
+            (None, Some(_)) => new.current == old.current,
+            (Some(next), None) => new.current == *next || new.current == old.current,
+            (None, None) => new.current == old.current,
+            (Some(_), Some(_)) => false,
+        };
+        // Both may have happened in one step: a commit, and what waited for it.
+        if !is_step || before.config_index > seen.commit {
+            let what = format!(
+                "{node}, group {}: entry {} makes {new:?} of {old:?} of entry {}; {} is committed",
+                group.0, seen.config_index, before.config_index, seen.commit
+            );
+            self.break_rule(Rule::MembersChange, what);
         }
     }
 
@@ -216,19 +286,30 @@ impl Members {
         }
     }
 
-    fn check_quorum(&mut self, seen: &Observation) {
-        let all = self.durable.iter().chain(&self.lost);
-        let copies =
-            all.filter(|((_, group), durable)| *group == seen.group && **durable >= seen.commit);
-        let copies = copies.map(|((node, _), _)| *node).collect::<BTreeSet<_>>().len();
+    /// What is committed is durable on a majority of each half. In the step that commits an entry
+    /// its leader may have begun or ended a change, so that the members before it do as well.
+    fn check_quorum(&mut self, seen: &Observation, before: Option<&Observation>) {
         self.proven.insert(seen.group, seen.commit);
-        if copies < seen.voters / 2 + 1 {
-            let what = format!(
-                "{}, group {}: {} is committed with {copies} durable copies for {} voters",
-                seen.node, seen.group.0, seen.commit, seen.voters
-            );
-            self.break_rule(Rule::DurableQuorum, what);
+        let has_copy = |voter: &NodeId| {
+            let key = (NodeKey(voter.0 as u16), seen.group);
+            let copies = [self.durable.get(&key), self.lost.get(&key)];
+            copies.into_iter().flatten().any(|durable| *durable >= seen.commit)
+        };
+        let lacking = |config: &Config| {
+            config.halves().find_map(|half| {
+                let copies = half.voters.iter().filter(|voter| has_copy(voter)).count();
+                (copies < half.voters.len() / 2 + 1).then(|| (copies, half.voters.clone()))
+            })
+        };
+        let Some((copies, voters)) = lacking(&seen.config) else { return };
+        if before.is_some_and(|before| lacking(&before.config).is_none()) {
+            return;
         }
+        let what = format!(
+            "{}, group {}: {} is committed with {copies} durable copies among {voters:?}",
+            seen.node, seen.group.0, seen.commit
+        );
+        self.break_rule(Rule::DurableQuorum, what);
     }
 
     fn check_state(&mut self, seen: &Observation, (applied, hash): (u64, u64)) {
@@ -242,4 +323,8 @@ impl Members {
             self.break_rule(Rule::StateHash, what);
         }
     }
+}
+
+fn id_of(node: NodeKey) -> NodeId {
+    NodeId(u32::from(node.0))
 }

@@ -1,5 +1,6 @@
 //! What must hold: while a run goes on, and of its history.
 
+mod elections;
 mod keys;
 mod members;
 mod model;

@@ -72,6 +72,10 @@ classes! {
     DiskSlow = "fault.disk-slow";
     /// A machine comes back with an empty disk.
     Wipe = "fault.wipe";
+    /// Leadership is handed over.
+    Transfer = "fault.transfer";
+    /// The members of a group change, in two steps or only the first.
+    Members = "fault.members";
     /// A link takes long.
     LinkDelay = "fault.link-delay";
     /// A link loses segments.
@@ -99,7 +103,13 @@ classes! {
 }
 
 /// Classes that need more than one server to mean anything.
-const BETWEEN_SERVERS: &[FaultClass] = &[FaultClass::Split, FaultClass::Bridge, FaultClass::Wipe];
+const BETWEEN_SERVERS: &[FaultClass] = &[
+    FaultClass::Split,
+    FaultClass::Bridge,
+    FaultClass::Wipe,
+    FaultClass::Transfer,
+    FaultClass::Members,
+];
 
 /// Classes after which one copy of the data alone may not be enough.
 const DESTRUCTIVE: &[FaultClass] = &[
@@ -125,11 +135,13 @@ pub struct Strengths(Vec<u64>);
 
 impl Strengths {
     /// Draws a strength for each class. Most are off; a storm of everything shows little.
-    pub fn draw(world: &World, members: u16) -> Strengths {
+    pub fn draw(world: &World, members: u16, nodes: u16) -> Strengths {
+        // A group of one that grows has its only copy where damage may strike.
+        let grows = members == 1 && nodes > 1;
         let draw = |class: &FaultClass| {
             let strength = world.choose(class.name(), 12).saturating_sub(8);
-            let is_possible = members > 1 || !BETWEEN_SERVERS.contains(class);
-            if is_possible { strength } else { 0 }
+            let is_possible = nodes > 1 || !BETWEEN_SERVERS.contains(class);
+            if is_possible && !(grows && class.is_destructive()) { strength } else { 0 }
         };
         Strengths(FaultClass::ALL.iter().map(draw).collect())
     }
@@ -137,6 +149,11 @@ impl Strengths {
     /// How hard a class strikes, from 0 to 3.
     pub fn of(&self, class: FaultClass) -> u64 {
         self.0.get(class as usize).copied().unwrap_or(0)
+    }
+
+    /// Whether any class damages disks for good.
+    pub fn are_destructive(&self) -> bool {
+        self.active().any(FaultClass::is_destructive)
     }
 
     /// The classes that strike.

@@ -40,6 +40,8 @@ impl Storm {
         let wrong_read = |effect| {
             // What a group of one reads of its log has no second copy to be compared with.
             let path = ["identity", "hard-state"][world.choose("storm.disk.path", 2) as usize];
+            // An older hard state is as good as a forgotten vote, and nobody could tell.
+            let path = if effect == DiskEffect::Stale { "identity" } else { path };
             DiskFault::new(DiskOperation::Read, effect).path(path).one_in(one_in)
         };
         match class {

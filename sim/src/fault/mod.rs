@@ -2,6 +2,7 @@
 
 mod class;
 mod disk;
+mod group;
 mod network;
 mod process;
 mod storm;

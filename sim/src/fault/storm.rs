@@ -125,6 +125,7 @@ impl Storm {
             | FaultClass::Drift
             | FaultClass::WallJump
             | FaultClass::Wipe => self.strike_process(class, scene),
+            FaultClass::Transfer | FaultClass::Members => self.strike_group(class, scene),
             FaultClass::ClientKill | FaultClass::ClientPause | FaultClass::Overload => {
                 self.strike_client(class, scene)
             }
