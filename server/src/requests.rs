@@ -140,7 +140,7 @@ impl Requests {
         now: Moment,
     ) {
         if caller.port == PortKind::Service && !self.node_ready.get() {
-            let text = "the node is starting; not all of its groups are ready yet";
+            let text = "the node is starting; its groups are recovering";
             return self.replies.refuse(&caller, now, RespCode::NotInit, text);
         }
         if caller.port == PortKind::Service && self.shard.is_stopping() {

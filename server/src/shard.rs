@@ -227,13 +227,14 @@ impl Core {
         if !groups.is_empty() {
             self.links.start(&self.link_fibers);
         }
+        // Each group says for itself whether it serves: one without a leader holds up no other.
+        self.requests.open_for_clients();
         for (id, group) in &groups {
             let serving = group.serving().await;
             serving.map_err(|error| NodeError::Group { group: *id, error })?;
         }
         tell_all(&self.plan.senders, || Mail::GroupsReady(self.shard.id())).await?;
         self.until(|heard| heard.ready.borrow().len() == self.plan.shards()).await;
-        self.requests.open_for_clients();
         if let Some((service, replicate)) = addresses {
             (self.plan.on_ready)(Ready { service, replicate });
         }

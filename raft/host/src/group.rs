@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use raft_core::{
-    ConfigEntry, GroupId, Index, Message, NodeId, Position, ReadAnswer, ReadToken, Status,
+    ConfigEntry, GroupId, Index, Message, NodeId, Position, ReadAnswer, ReadToken, RoleName, Status,
 };
 
 use crate::error::GroupError;
@@ -163,7 +163,7 @@ impl<M: StateMachine> Group<M> {
     }
 
     /// Waits until this node serves the group: as a leader that has applied an entry of its term, or
-    /// as a follower of such a leader.
+    /// as a follower of such a leader. Nothing is to be waited for while it is no member.
     ///
     /// # Errors
     /// When the group fails or stops before.
@@ -174,7 +174,8 @@ impl<M: StateMachine> Group<M> {
                 Life::Closing => return Err(GroupError::Stopped),
                 Life::Running | Life::Stopping => {}
             }
-            if self.0.core.borrow().raft.status().ready {
+            let status = self.0.core.borrow().raft.status();
+            if status.ready || status.role == RoleName::Stranger {
                 return Ok(());
             }
             self.0.changed.wait().await;

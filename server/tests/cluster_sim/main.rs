@@ -6,6 +6,7 @@ mod cluster;
 mod lives;
 mod priorities;
 mod reads;
+mod outsiders;
 mod stops;
 
 use std::sync::{Arc, Mutex};

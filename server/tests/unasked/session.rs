@@ -10,7 +10,7 @@ use moment::Moment;
 use runtime::{ReadHalf, Shard, WriteHalf};
 use wire::{
     BizCode, Command, ConnectionLimits, Handshake, Packet, PacketKind, ProcessId, RequestHead,
-    ResponseHead, Splitter, encode_request, encode_response,
+    RespCode, ResponseHead, Splitter, StatusFlag, encode_request, encode_response,
 };
 
 /// A connection after its handshake.
@@ -77,10 +77,27 @@ impl Session {
         let mut body = Vec::new();
         hello.encode(&mut wire::Writer::new(&mut body));
         assert_eq!(session.call(Command::HANDSHAKE, &body).await.resp_code, 0);
-        while session.status(0).await.resp_code != 0 {
-            shard.clock().sleep(Duration::from_millis(1)).await;
+        let mut group = 0;
+        while session.has(group).await {
+            group += 1;
         }
         session
+    }
+
+    /// Waits until a group serves; false when there is no such group.
+    async fn has(&mut self, group: i32) -> bool {
+        loop {
+            let answer = self.status(group).await;
+            if answer.resp_code == RespCode::RaftGroupNotFound.number() {
+                return false;
+            }
+            let status = wire::KvStatusResp::decode(&answer.body).unwrap_or_default();
+            let flag = status.raft_server_status.map_or(0, |status| status.flag);
+            if answer.resp_code == 0 && flag & StatusFlag::GROUP_READY != 0 {
+                return true;
+            }
+            self.shard.clock().sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Sends a request and does not wait for the answer.
