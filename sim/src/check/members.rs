@@ -252,7 +252,8 @@ impl Members {
             (None, Some(_)) => new.current == old.current,
             (Some(next), None) => new.current == *next || new.current == old.current,
             (None, None) => new.current == old.current,
-            (Some(_), Some(_)) => false,
+            // Another change is prepared instead.
+            (Some(_), Some(_)) => new.current == old.current,
         };
         // Both may have happened in one step: a commit, and what waited for it.
         if !is_step || before.config_index > seen.commit {
