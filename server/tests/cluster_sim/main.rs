@@ -4,9 +4,9 @@
 mod cluster;
 
 mod lives;
+mod outsiders;
 mod priorities;
 mod reads;
-mod outsiders;
 mod stops;
 
 use std::sync::{Arc, Mutex};
