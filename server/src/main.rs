@@ -14,7 +14,7 @@ fn main() -> ExitCode {
             if !failure.message.is_empty() {
                 eprintln!("{failure}");
             }
-            failure.exit.into()
+            failure.code()
         }
     }
 }

@@ -26,9 +26,10 @@ pub enum LockEvent {
         /// lock protects, so that a holder that was cut off can be refused.
         fencing_token: u64,
     },
-    /// The time of waiting is over. This is the last event.
+    /// Another client holds the lock, and the time of waiting is over. This is the last event.
     NotAcquired,
-    /// The lock could not be tried. This is the last event.
+    /// The lock could not be tried, or nothing was heard of it in the time of waiting. This is the
+    /// last event.
     Failed(Error),
     /// This client does not hold the lock any more. This is the last event.
     Lost(LockLoss),

@@ -8,6 +8,8 @@ use core::time::Duration;
 use moment::Moment;
 
 use crate::argument::{InvalidArgument, check_key, check_time_to_live};
+use crate::error::{Error, Reason};
+use crate::event::LockEvent;
 
 /// Names a lock object of one client; no number is given twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -72,7 +74,10 @@ pub(crate) struct Lock {
     pub(crate) attempt_at: Moment,
     /// The next request is not before.
     pub(crate) next: Moment,
-    pub(crate) fencing_token: u64,
+    /// Why the last attempt had no answer; the server has never been heard if there is also no
+    /// answer before.
+    pub(crate) trouble: Option<Error>,
+    pub(crate) heard: bool,
 }
 
 /// How far a lock object has come.
@@ -139,7 +144,8 @@ impl Locks {
             attempt: 0,
             attempt_at: now,
             next: if behind.is_none() { now } else { Moment::MAX },
-            fencing_token: 0,
+            trouble: None,
+            heard: false,
         };
         self.by_number.insert(self.last_number, lock);
         self.stirred = true;
@@ -198,6 +204,17 @@ impl Lock {
     /// The pause after something went wrong.
     pub(crate) fn retry_pause(&self) -> Duration {
         (self.options.lease / 20).clamp(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX)
+    }
+
+    /// The time of waiting is over: another one has the lock, or nobody has said anything.
+    pub(crate) fn end_of_waiting(&mut self) -> LockEvent {
+        match self.heard {
+            true => LockEvent::NotAcquired,
+            false => {
+                let silence = Error::Unavailable(Reason::NoConnection);
+                LockEvent::Failed(self.trouble.take().unwrap_or(silence))
+            }
+        }
     }
 
     fn next_deadline(&self) -> Moment {

@@ -62,11 +62,10 @@ impl Core {
         }
     }
 
-    /// Whether the last event of a lock object is still to be told.
+    /// Whether a lock object is there, if only because its lock, or its place in the queue, is being
+    /// given back.
     pub fn has_lock(&self, lock: LockId) -> bool {
-        let silent = Phase::Releasing { told: false };
-        let open = self.locks.by_number.get(&lock.0).is_some_and(|lock| lock.phase != silent);
-        open || self.events.iter().any(|(id, event)| *id == lock && event.is_last())
+        self.locks.by_number.contains_key(&lock.0)
     }
 
     /// Until when this client holds the lock, unless the lease is renewed before. `None` if it does
@@ -100,7 +99,8 @@ impl Core {
         let Some(lock) = self.locks.by_number.get_mut(&number) else { return };
         match lock.phase {
             Phase::Acquiring { until } if until <= now && !lock.options.wait.is_zero() => {
-                self.give_up(number, LockEvent::NotAcquired, now);
+                let event = lock.end_of_waiting();
+                self.give_up(number, event, now);
             }
             Phase::Held { until } if until <= now => {
                 self.give_up(number, LockEvent::Lost(LockLoss::LeaseOver), now);
@@ -132,7 +132,8 @@ impl Core {
             }
             Phase::Releasing { .. } => {
                 let key = lock.key.clone();
-                let timeout = self.options.call_timeout;
+                // Later the lock is free without being given back.
+                let timeout = lock.options.lease;
                 self.ask(number, Question::Unlock, &Unlock { key: &key }, timeout, now);
             }
         }
@@ -244,6 +245,7 @@ impl Core {
                 self.acquired(number, fencing_token, end, now);
             }
             Answer::NotHeld if waits => {
+                lock.heard = true;
                 // The place lasts as long as a lease at most, and a push can be lost.
                 lock.next = (now + lock.interval()).min(until);
             }
@@ -251,7 +253,8 @@ impl Core {
                 self.locks.remove(number);
                 self.tell(number, LockEvent::NotAcquired);
             }
-            Answer::Error(Error::Unavailable(_) | Error::OutcomeUnknown(_)) if waits => {
+            Answer::Error(error @ (Error::Unavailable(_) | Error::OutcomeUnknown(_))) if waits => {
+                lock.trouble = Some(error);
                 lock.next = now + lock.retry_pause();
             }
             Answer::Error(error) if lock.attempt > 1 || error.leaves_outcome_open() => {
@@ -267,7 +270,6 @@ impl Core {
     /// The server has granted the lock.
     fn acquired(&mut self, number: u32, fencing_token: u64, end: Moment, now: Moment) {
         let Some(lock) = self.locks.by_number.get_mut(&number) else { return };
-        lock.fencing_token = fencing_token;
         if end <= now {
             // The news came too late to be of use.
             match lock.options.wait.is_zero() {

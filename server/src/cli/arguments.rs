@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kv_api::ReadMode;
+use wire::ProcessId;
 
 use super::exit::EXIT_CODES;
 use crate::config::{Endpoint, parse_duration};
@@ -41,12 +42,26 @@ pub(super) struct ClientArguments {
     /// Raft group to talk to.
     #[arg(long, global = true, value_name = "ID", default_value_t = 0)]
     pub(super) group: i32,
+    /// Who asks, 32 hexadecimal digits: the owner of what is temporary. Without it every run of this
+    /// program is somebody else. Never to be shared by two that run at the same time.
+    #[arg(long, global = true, value_name = "HEX", value_parser = parse_identity)]
+    pub(super) identity: Option<ProcessId>,
     /// How to print.
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     pub(super) output: Format,
     /// How long a request may take, for example 500ms or 5s.
     #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
     pub(super) timeout: Duration,
+}
+
+fn parse_identity(text: &str) -> Result<ProcessId, String> {
+    let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32);
+    let number = number.ok_or("an identity has 32 hexadecimal digits")?;
+    let identity = ProcessId { high: (number >> 64) as u64, low: number as u64 };
+    match identity.high == 0 || identity.low == 0 {
+        true => Err("neither half of an identity may be zero".to_owned()),
+        false => Ok(identity),
+    }
 }
 
 /// One of `--servers`.
@@ -93,6 +108,12 @@ pub(super) enum Verb {
     /// Read and change keys.
     #[command(subcommand)]
     Kv(KvVerb),
+    /// Print each new state of a key, or run a command for it.
+    Watch(WatchArguments),
+    /// Run a command while holding a lock.
+    Lock(LockArguments),
+    /// Run a command whenever this process is elected, until the command ends.
+    Elect(ElectArguments),
     /// Show the group as each server sees it.
     Status,
     /// Check, print and explain configurations.
@@ -140,6 +161,66 @@ pub(super) enum DevOrder {
     },
 }
 
+#[derive(Args, Debug)]
+pub(super) struct WatchArguments {
+    /// The key, components separated by dots; it need not exist.
+    pub(super) key: OsString,
+    /// Only states that are newer than this index of the log.
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    pub(super) from: u64,
+    /// End after so many states.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+    /// Run this for each state, one after the other, with the value on standard input and
+    /// DONGTING_KEY, DONGTING_INDEX and DONGTING_STATE (value, directory or missing) in its
+    /// environment. The first one that fails ends the watch.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LockArguments {
+    #[command(flatten)]
+    pub(super) lease: LeaseArguments,
+    /// How long to wait for the lock: 0s tries once; for ever without it.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(super) wait: Option<Duration>,
+    #[command(flatten)]
+    pub(super) run: CommandArguments,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ElectArguments {
+    #[command(flatten)]
+    pub(super) lease: LeaseArguments,
+    #[command(flatten)]
+    pub(super) run: CommandArguments,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LeaseArguments {
+    /// The lock, components separated by dots.
+    pub(super) name: OsString,
+    /// How soon another one may hold the lock if nothing is heard of this process: at least 1s.
+    #[arg(long, value_name = "TIME", value_parser = parse_lease, default_value = "10s")]
+    pub(super) ttl: Duration,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CommandArguments {
+    /// What to run, in a process group of its own, with DONGTING_LOCK and DONGTING_FENCING_TOKEN in
+    /// its environment. It is stopped before another process can hold the lock.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+fn parse_lease(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        lease if lease < Duration::from_secs(1) => Err("a lease is at least 1s".to_owned()),
+        lease => Ok(lease),
+    }
+}
+
 /// Who answers a read, and what it must see.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct ReadSource {
@@ -182,6 +263,17 @@ pub(super) enum KvVerb {
         key: OsString,
         /// The value; `-` reads it from standard input.
         value: OsString,
+        /// Remove it when this time is over, unless `kv ttl` starts it anew.
+        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+        ttl: Option<Duration>,
+    },
+    /// Start the time of something temporary anew; only its owner may (--identity).
+    Ttl {
+        /// The key, components separated by dots.
+        key: OsString,
+        /// How long it lives from now on.
+        #[arg(value_name = "TIME", value_parser = parse_duration)]
+        ttl: Duration,
     },
     /// Remove a key, or an empty directory.
     Del {
@@ -207,6 +299,9 @@ pub(super) enum KvVerb {
         /// Make missing parents, too.
         #[arg(short, long)]
         parents: bool,
+        /// Remove it, with all below it, when this time is over, unless `kv ttl` starts it anew.
+        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+        ttl: Option<Duration>,
     },
     /// Change a key only if it has the expected value (exit code 4 if not).
     #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
@@ -376,6 +471,16 @@ mod tests {
             "dongting kv mput a",
             "dongting dev --base-port 0",
             "dongting status --timeout 5",
+            "dongting kv put a b --ttl soon",
+            "dongting kv ttl a",
+            "dongting --identity 12 status",
+            "dongting --identity 00000000000000000000000000000001 status",
+            "dongting watch",
+            "dongting watch a --count 0",
+            "dongting lock a",
+            "dongting lock a true",
+            "dongting lock a --ttl 10ms -- true",
+            "dongting elect a --wait 5s -- true",
             "dongting kv get a --read fresh",
             "dongting kv get a --read stale=0s",
             "dongting kv get a --read linearizable=1s",

@@ -17,7 +17,7 @@ pub(super) fn client(arguments: &ClientArguments) -> Result<Client, Failure> {
 /// The options of a client for these arguments.
 pub(super) fn options(arguments: &ClientArguments) -> Result<Options, Failure> {
     let servers: Vec<Server> = arguments.servers.iter().map(resolve).collect::<Result<_, _>>()?;
-    let mut options = Options::new(servers, new_process_id());
+    let mut options = Options::new(servers, arguments.identity.unwrap_or_else(new_process_id));
     options.group = GroupId(arguments.group);
     options.call_timeout = arguments.timeout;
     options.connect_timeout = options.connect_timeout.min(arguments.timeout);
@@ -81,7 +81,11 @@ pub(super) fn explain(code: BizCode) -> String {
         BizCode::HasChildren => "the directory is not empty",
         BizCode::CasMismatch => "the value is not the expected one",
         BizCode::IsTempNode => "it is temporary",
-        BizCode::NotOwner => "it is temporary and belongs to another client",
+        BizCode::NotOwner => {
+            "it is temporary and belongs to another client; say who you are with --identity"
+        }
+        BizCode::NotTempNode => "it is not temporary",
+        BizCode::NotLockNode => "it is there already, and is not a lock",
         BizCode::IsLockNode | BizCode::ParentIsLock => "it is a lock, or below one",
         BizCode::InstallSnapshot => "the node is loading a snapshot; try again",
         other => return format!("refused: {other}"),

@@ -28,6 +28,12 @@ pub enum Exit {
     Config = 8,
     /// Stored data is damaged or belongs to something else.
     Integrity = 9,
+    /// A lock was lost, and the command that ran under it was stopped.
+    Lost = 10,
+    /// The command cannot be run, as shells say it.
+    CannotRun = 126,
+    /// There is no such command, as shells say it.
+    NoCommand = 127,
 }
 
 /// The table of exit codes, as `--help` shows it.
@@ -37,12 +43,16 @@ Exit codes:
   1  other error
   2  wrong usage
   3  not found
-  4  conflict: compare-and-set found another value
+  4  conflict: compare-and-set found another value, or the lock is another's
   5  not allowed: the request cannot succeed as it is
   6  unavailable, and surely not carried out: safe to repeat
   7  outcome unknown: may have been carried out
   8  configuration invalid
-  9  integrity: stored data is damaged or not this node's";
+  9  integrity: stored data is damaged or not this node's
+  10  lost: the lock was lost, and the command under it was stopped
+`lock`, `elect` and `watch` with a command end as the command does: with its own
+code, with 128 and the signal's number if a signal ended it, with 126 if it
+cannot be run and 127 if there is none of that name.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
@@ -55,6 +65,8 @@ impl From<Exit> for ExitCode {
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
+    /// The code of a command that was run, instead.
+    passed_on: Option<u8>,
     /// One or more lines; empty when the output has said it already.
     pub message: String,
 }
@@ -62,7 +74,17 @@ pub struct Failure {
 impl Failure {
     /// An error with its exit code.
     pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
-        Failure { exit, message: message.into() }
+        Failure { exit, passed_on: None, message: message.into() }
+    }
+
+    /// The end of a command that was run, which has said itself what is wrong.
+    pub(super) fn of_command(code: u8) -> Failure {
+        Failure { passed_on: Some(code), ..Failure::new(Exit::Other, "") }
+    }
+
+    /// The code to end with.
+    pub fn code(&self) -> ExitCode {
+        self.passed_on.map_or(self.exit.into(), ExitCode::from)
     }
 }
 

@@ -1,8 +1,9 @@
-//! `kv get|put|del|ls|tree|mkdir|cas|mget|mput`.
+//! `kv get|put|del|ls|tree|mkdir|cas|mget|mput`; what is temporary is in [`temporary`].
 
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use client::NodeId;
 use client::blocking::Client;
@@ -15,6 +16,7 @@ use super::bytes::{insert, printable};
 use super::connect::explain;
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use super::temporary;
 
 /// Separates the components of a key.
 const SEPARATOR: u8 = b'.';
@@ -31,11 +33,15 @@ pub(super) fn run(
             let found = read(client, nodes, key, *source)?.ok_or_else(|| not_found(key))?;
             print_node(output, key, found, *no_newline)
         }
-        KvVerb::Put { key, value } => put(client, output, key.as_bytes(), value),
+        KvVerb::Put { key, value, ttl: None } => put(client, output, key.as_bytes(), value),
+        KvVerb::Put { key, value, ttl: Some(ttl) } => {
+            temporary::put(client, output, key.as_bytes(), &value_of(value)?, *ttl)
+        }
+        KvVerb::Ttl { key, ttl } => temporary::renew(client, output, key.as_bytes(), *ttl),
         KvVerb::Del { key } => delete(client, output, key.as_bytes()),
         KvVerb::Ls { key } => list(client, output, key.as_bytes()),
         KvVerb::Tree { key } => tree(client, output, key.as_bytes()),
-        KvVerb::Mkdir { key, parents } => make(client, output, key.as_bytes(), *parents),
+        KvVerb::Mkdir { key, parents, ttl } => make(client, output, key.as_bytes(), *parents, *ttl),
         KvVerb::Cas { key, expect, new } => {
             compare_and_set(client, output, key.as_bytes(), expect.as_ref(), new.as_ref())
         }
@@ -89,15 +95,20 @@ fn put(
     key: &[u8],
     value: &OsString,
 ) -> Result<(), Failure> {
-    let reply = match value.as_bytes() {
-        b"-" => client.put(key, &standard_input()?)?,
-        value => client.put(key, value)?,
-    };
+    let reply = client.put(key, &value_of(value)?)?;
     if output.is_json() {
         return output.json(&json!({ "index": reply.raft_index, "created": !reply.overwritten }));
     }
     let done = if reply.overwritten { "replaced" } else { "created" };
     output.line(&format!("{done} at index {}", reply.raft_index))
+}
+
+/// The value of an argument; `-` stands for standard input.
+fn value_of(argument: &OsString) -> Result<Vec<u8>, Failure> {
+    match argument.as_bytes() {
+        b"-" => standard_input(),
+        value => Ok(value.to_vec()),
+    }
 }
 
 /// Everything from standard input, but not more than a value can have by much.
@@ -173,12 +184,16 @@ fn make(
     output: &mut Output,
     key: &[u8],
     parents: bool,
+    ttl: Option<Duration>,
 ) -> Result<(), Failure> {
     if parents {
         let ends = key.iter().enumerate().filter(|(_, byte)| **byte == SEPARATOR);
         for parent in ends.map(|(end, _)| &key[..end]) {
             client.mkdir(parent)?;
         }
+    }
+    if let Some(ttl) = ttl {
+        return temporary::make_directory(client, output, key, ttl);
     }
     let reply = client.mkdir(key)?;
     if output.is_json() {

@@ -17,6 +17,11 @@ mod connect;
 mod kv;
 mod load;
 mod status;
+mod temporary;
+
+mod command;
+mod lock;
+mod watch;
 
 mod inspect;
 mod mapped;

@@ -5,7 +5,7 @@ use client::NodeId;
 use super::arguments::{Arguments, ClientArguments, DevArguments, Verb};
 use super::exit::Failure;
 use super::output::Output;
-use super::{configuration, connect, dev, inspect, kv, load, node, status};
+use super::{configuration, connect, dev, inspect, kv, load, lock, node, status, watch};
 
 /// Carries out what was asked for. Results go to standard output, messages of a running node to
 /// standard error; the caller prints the failure and ends the process with its code.
@@ -20,6 +20,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             let nodes = nodes(&arguments.client);
             kv::run(verb, &nodes, &mut connect::client(&arguments.client)?, &mut output)
         }
+        Verb::Watch(arguments_of_watch) => {
+            watch::run(&arguments_of_watch, &mut connect::client(&arguments.client)?, &mut output)
+        }
+        Verb::Lock(lock) => lock::run(&lock, &mut connect::client(&arguments.client)?),
+        Verb::Elect(elect) => lock::elect(&elect, &mut connect::client(&arguments.client)?),
         Verb::Status => {
             let nodes = nodes(&arguments.client);
             status::run(&nodes, &mut connect::client(&arguments.client)?, &mut output)

@@ -11,6 +11,7 @@ use client_core::{
     Completion, Core, Error, Event, LockEvent, LockId, LockOptions, NodeId, Operation, Options,
     OptionsError, WatchId,
 };
+use wire::ProcessId;
 
 use crate::blocking::pipeline::Pipeline;
 
@@ -61,6 +62,11 @@ impl Client {
         }
     }
 
+    /// Who this client is for the servers: the owner of what is temporary, and of locks.
+    pub fn process_id(&mut self) -> ProcessId {
+        self.pipeline.with_core(|core, _| core.options().client)
+    }
+
     /// The leader as far as this client knows.
     pub fn leader(&self) -> Option<NodeId> {
         self.pipeline.leader()
@@ -109,7 +115,12 @@ impl Client {
     /// back with [`Client::unlock`].
     pub fn lock(&mut self, key: &[u8], options: LockOptions) -> Result<Option<HeldLock>, Error> {
         let id = self.start_lock(key, options)?;
-        match self.wait_for(id) {
+        let event = self.wait_for(id);
+        if event.is_last() {
+            // An error says that the place in the queue lasts a little longer.
+            let _ = self.cancel_lock(id);
+        }
+        match event {
             LockEvent::Acquired { fencing_token } => Ok(Some(HeldLock { id, fencing_token })),
             LockEvent::Failed(error) => Err(error),
             _ => Ok(None),
@@ -126,24 +137,27 @@ impl Client {
         self.cancel_lock(lock.id)
     }
 
-    /// Gives a lock back, or leaves its queue. Does nothing for a lock that was lost.
+    /// Gives a lock back, or leaves its queue, and waits until that is done or of no use any more.
+    /// To be called also when a lock was lost or waited for in vain: what is left of it on the
+    /// server could get the lock later, for nobody.
     pub fn cancel_lock(&mut self, lock: LockId) -> Result<(), Error> {
-        let known = self.pipeline.with_core(|core, now| {
-            core.unlock(lock, now);
-            core.has_lock(lock)
-        });
-        let gone = self.told.iter().any(|(id, event)| *id == lock && event.is_last());
-        if gone || !known {
-            self.told.retain(|(id, _)| *id != lock);
-            return Ok(());
-        }
-        loop {
-            match self.wait_for(lock) {
-                LockEvent::NotReleased(error) => return Err(error),
-                event if event.is_last() => return Ok(()),
-                _ => {}
+        self.told.retain(|(id, _)| *id != lock);
+        self.pipeline.with_core(|core, now| core.unlock(lock, now));
+        let mut result = Ok(());
+        while self.pipeline.with_core(|core, _| core.has_lock(lock)) {
+            let no_call = |_: Completion<'_>| unreachable!("no call is under way");
+            let stop = |core: &Core| core.has_lock_event() || !core.has_lock(lock);
+            self.pipeline.poll_until(WAIT, no_call, stop);
+            while let Some((id, event)) = self.pipeline.with_core(|core, _| core.next_lock_event())
+            {
+                match event {
+                    LockEvent::NotReleased(error) if id == lock => result = Err(error),
+                    _ if id == lock => {}
+                    event => self.told.push_back((id, event)),
+                }
             }
         }
+        result
     }
 
     /// Renews the lease of a lock, which happens on its own unless the options say otherwise.
