@@ -38,7 +38,9 @@ impl Campaign {
 
     fn new(node: &mut Node, ballot: Ballot) -> Campaign {
         assert!(node.may_campaign(), "only a voter in good standing campaigns");
-        let timeout = node.random.up_to_twice(node.election_timeout());
+        // Shorter than the wait for a leader: whoever has tried in vain asks again, gently, and two
+        // that have split the votes part here.
+        let timeout = node.random.up_to_twice(node.election_timeout() / 2);
         Campaign { ballot, deadline: node.now + timeout, answers: Vec::new() }
     }
 

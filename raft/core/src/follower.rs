@@ -67,6 +67,22 @@ impl Follower {
         self.deadline = node.now + self.timeout;
     }
 
+    /// The link to a node broke. When that was the leader, it may have died: this node asks as soon as
+    /// the others may be free of their loyalty, instead of after a drawn time. The question harms
+    /// nobody if the leader is alive.
+    pub(crate) fn lost_contact(&mut self, node: &mut Node, id: NodeId) {
+        if self.leader != Some(id) {
+            return;
+        }
+        // One after the other: two that stand at the same time keep each other from winning.
+        let config = &node.log.config().config;
+        let is_before = |other: &NodeId| *other < node.id() && *other != id && config.votes(*other);
+        let turn = config.nodes().into_iter().filter(is_before).count() as u32;
+        let pause = node.options.heartbeat_interval / 2;
+        let wait = pause * turn + node.random.up_to_twice(pause / 10);
+        self.deadline = self.deadline.min(node.loyal_until.max(node.now) + wait);
+    }
+
     /// The leader has spoken. Its rounds may arrive in any order.
     pub(crate) fn heard(&mut self, node: &mut Node, round: Round) {
         self.deadline = node.now + self.timeout;

@@ -224,13 +224,17 @@ impl Raft {
     }
 
     /// The link to a node broke: what was on its way there may be lost. A transfer to it ends with
-    /// the next tick.
+    /// the next tick, and a follower that loses its leader asks for an election as early as it may.
     pub fn unreachable(&mut self, id: NodeId) {
-        if let Role::Leader(leader) = &mut self.role
-            && let Some(progress) = leader.progress_of(id)
-        {
-            progress.lost_contact();
-            leader.lost_successor(&self.node, id);
+        match &mut self.role {
+            Role::Leader(leader) => {
+                if let Some(progress) = leader.progress_of(id) {
+                    progress.lost_contact();
+                    leader.lost_successor(&self.node, id);
+                }
+            }
+            Role::Follower(follower) => follower.lost_contact(&mut self.node, id),
+            Role::Candidate(_) => {}
         }
     }
 

@@ -462,6 +462,7 @@ scripts! {
     pre_vote_changes_nothing
     loyal_followers_refuse_an_election
     a_restarted_voter_keeps_its_loyalty
+    a_follower_that_loses_its_link_asks_early
     a_leader_without_a_quorum_steps_down
     three_nodes_replicate
     an_entry_is_acknowledged_when_it_is_durable
