@@ -29,6 +29,7 @@ pub fn group_options(config: &Config, group: &Group, node: &Identity, seed: u64)
     );
     let mut options = GroupOptions::new(&directory(group.id), identity, raft, founding);
     options.incarnation = node.incarnation;
+    options.sync_force = config.raft.sync_force;
     options.segment_bytes = config.log.segment_bytes.bytes();
     options.spare_segments = usize::from(config.log.spare_segments);
     options.batch_bytes = config.log.batch_bytes_max.as_usize();

@@ -46,6 +46,7 @@ impl<M: StateMachine> Group<M> {
             size: options.segment_bytes,
             spares: options.spare_segments,
             frame_bytes_max: options.frame_bytes_max(),
+            is_synced: options.sync_force,
         };
         make_directories(shard, &plan.dir).await?;
         let hard_state = open_hard_state(shard, &options, &plan).await?;

@@ -27,6 +27,9 @@ pub struct GroupOptions {
     pub incarnation: u64,
     /// Whether this node may vote when the group opens; [`crate::Group::set_standing`] changes it.
     pub standing: Standing,
+    /// Whether an entry counts as held when it is durable; without it, when it is written, and it
+    /// is durable about a second later.
+    pub sync_force: bool,
     /// Bytes of a segment file.
     pub segment_bytes: u64,
     /// Segments kept ready ahead of need.
@@ -72,6 +75,7 @@ impl GroupOptions {
             snapshot: SnapshotBoundary::founded_with(founding),
             incarnation: 1,
             standing: Standing::Full,
+            sync_force: true,
             segment_bytes: 64 << 20,
             spare_segments: 2,
             batch_bytes: 1 << 20,

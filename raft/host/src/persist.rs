@@ -1,10 +1,11 @@
 //! The fiber that makes things durable: the hard state first, then the log, in order.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use planted::{Bug, is_on};
 use raft_core::{HardState, Index};
-use runtime::{Either, race};
+use runtime::{Either, Moment, race};
 
 use crate::error::GroupError;
 use crate::execute::Shared;
@@ -18,14 +19,23 @@ pub(crate) struct Persist<M: StateMachine> {
     group: Rc<Shared<M>>,
     log: LogWriter,
     hard_state: HardStateFile,
-    /// Index of the last entry that is durable.
+    /// Index of the last entry that counts as held.
+    written_index: Index,
+    /// Index of the last entry that is durable; the same unless syncs come later.
     durable_index: Index,
+    /// When what is written and not durable is to be made so.
+    sync_at: Moment,
 }
+
+/// How long an entry that is acknowledged before it is durable stays so.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What to do next.
 enum Work {
     HardState(HardState),
     Frame(Frame),
+    /// What is written has waited long enough to be durable.
+    Sync,
     /// The next batch needs a new segment first.
     Roll,
     /// For a write under way.
@@ -45,7 +55,8 @@ impl<M: StateMachine> Persist<M> {
         durable_index: Index,
     ) -> Persist<M> {
         group.core.borrow_mut().room = log.room();
-        Persist { group, log, hard_state, durable_index }
+        let (written_index, sync_at) = (durable_index, Moment::ZERO);
+        Persist { group, log, hard_state, written_index, durable_index, sync_at }
     }
 
     /// Runs until the group ends. A failure fails the group; nothing is written after it.
@@ -79,6 +90,7 @@ impl<M: StateMachine> Persist<M> {
                     }
                     self.log.begin(frame);
                 }
+                Work::Sync => self.sync().await?,
                 Work::Roll => {
                     if self.log.roll().await? {
                         self.group.core.borrow_mut().room = self.log.room();
@@ -121,6 +133,9 @@ impl<M: StateMachine> Persist<M> {
         if let Some(hard_state) = core.hard_state_wanted.take() {
             return Work::HardState(hard_state);
         }
+        if self.log.owes_sync() && self.group.shard.clock().now() >= self.sync_at {
+            return Work::Sync;
+        }
         match core.tail.pending_size() {
             Some(_) if writes >= WRITES_MAX => Work::WaitForWrite,
             Some(size) if writes > 0 && size < bytes.max(self.worth_overlapping()) => {
@@ -152,7 +167,10 @@ impl<M: StateMachine> Persist<M> {
     fn note_durable(&mut self, frame: &Frame) {
         let mut core = self.group.core.borrow_mut();
         if let Some(last) = frame.last() {
-            self.durable_index = last.index;
+            self.written_index = last.index;
+            if !self.log.owes_sync() {
+                self.durable_index = last.index;
+            }
             core.raft.persisted(last.index, last.term);
         }
     }
@@ -169,7 +187,8 @@ impl<M: StateMachine> Persist<M> {
                 group.write_work.wait().await;
             }
         };
-        if self.hard_state.state().durable_sequence == self.log.durable_sequence() {
+        let is_marked = self.hard_state.state().durable_sequence == self.log.durable_sequence();
+        if is_marked && !self.log.owes_sync() {
             work.await;
         } else if group.shard.clock().timeout(group.options.mark_delay, work).await.is_none() {
             self.store(self.hard_state.state().hard_state).await?;
@@ -177,12 +196,21 @@ impl<M: StateMachine> Persist<M> {
         Ok(())
     }
 
+    async fn sync(&mut self) -> Result<(), GroupError> {
+        self.log.sync().await?;
+        self.durable_index = self.written_index;
+        self.sync_at = self.group.shard.clock().now() + SYNC_INTERVAL;
+        Ok(())
+    }
+
     async fn store(&mut self, hard_state: HardState) -> Result<(), GroupError> {
+        self.sync().await?;
+        let committed = self.group.core.borrow().apply_to.min(self.durable_index);
         let state = SavedState {
             hard_state,
             durable_sequence: self.log.durable_sequence(),
             durable_index: self.durable_index,
-            commit: self.group.core.borrow().apply_to.max(self.hard_state.state().commit),
+            commit: committed.max(self.hard_state.state().commit),
             incarnation: self.group.options.incarnation,
         };
         self.hard_state.store(state).await

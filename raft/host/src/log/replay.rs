@@ -131,7 +131,8 @@ impl Replay<'_> {
         {
             let path = self.path(number);
             if self.planned.1 == 0 {
-                let options = OpenOptions { write: true, create: false, dsync: true };
+                let options =
+                    OpenOptions { write: true, create: false, dsync: self.plan.is_synced };
                 let file = self.shard.storage().open(&path, options).await;
                 let file = file.map_err(during("open", &path))?;
                 // Replaced by what the file says as soon as it is read.

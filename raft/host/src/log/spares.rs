@@ -26,6 +26,8 @@ pub(crate) struct SegmentPlan {
     pub(crate) spares: usize,
     /// Bytes of the longest frame.
     pub(crate) frame_bytes_max: u64,
+    /// Whether a write is durable when it ends.
+    pub(crate) is_synced: bool,
 }
 
 /// A segment that can be written.
@@ -177,7 +179,7 @@ impl Spares {
         file.close().await?;
         storage.rename(&unfinished, &path).await?;
         storage.sync_dir(&self.plan.dir).await?;
-        let options = OpenOptions { write: true, create: false, dsync: true };
+        let options = OpenOptions { write: true, create: false, dsync: self.plan.is_synced };
         let file = storage.open(&path, options).await?;
         // Not before: after an error the same number is made again.
         self.next_number.set(number + 1);

@@ -26,6 +26,9 @@ pub(crate) struct LogWriter {
     offset: u64,
     spares: Rc<Spares>,
     fibers: FiberGroup,
+    /// Whether a write is durable when it ends; else only what a sync covered is.
+    is_synced: bool,
+    synced_sequence: u64,
     next_sequence: u64,
     previous: u32,
     /// The writes under way, in order; all of them go to the current segment.
@@ -56,6 +59,8 @@ impl LogWriter {
             current,
             spares,
             fibers,
+            is_synced: plan.is_synced,
+            synced_sequence: recovered.next_sequence - 1,
             next_sequence: recovered.next_sequence,
             previous: recovered.previous,
             under_way: VecDeque::new(),
@@ -70,7 +75,28 @@ impl LogWriter {
 
     /// Sequence number of the last frame that is durable, with all before it.
     pub(crate) fn durable_sequence(&self) -> u64 {
+        if self.is_synced { self.written_sequence() } else { self.synced_sequence }
+    }
+
+    /// Sequence number of the last frame that is written, with all before it.
+    fn written_sequence(&self) -> u64 {
         self.next_sequence - 1 - self.under_way.len() as u64
+    }
+
+    /// Whether there are frames that are written and not durable.
+    pub(crate) fn owes_sync(&self) -> bool {
+        self.durable_sequence() < self.written_sequence()
+    }
+
+    /// Makes durable what is written.
+    pub(crate) async fn sync(&mut self) -> Result<(), GroupError> {
+        if self.owes_sync() {
+            let written = self.written_sequence();
+            let synced = self.current.file.sync_data().await;
+            synced.map_err(|error| self.failed("sync", self.segment(), error))?;
+            self.synced_sequence = written;
+        }
+        Ok(())
     }
 
     /// Number and bytes of the writes under way.
@@ -87,6 +113,7 @@ impl LogWriter {
     /// unused. No write may be under way.
     pub(crate) async fn roll(&mut self) -> Result<bool, GroupError> {
         assert!(self.under_way.is_empty(), "a segment is left when it is complete");
+        self.sync().await?;
         let Some(next) = self.spares.take() else { return Ok(false) };
         assert_eq!(next.header.number, self.segment() + 1, "segments follow each other");
         let full = std::mem::replace(&mut self.current, next);
@@ -138,7 +165,8 @@ impl LogWriter {
         }
     }
 
-    pub(crate) async fn close(self) -> Result<(), GroupError> {
+    pub(crate) async fn close(mut self) -> Result<(), GroupError> {
+        self.sync().await?;
         let path = format!("{}/{}", self.dir, segment_name(self.segment()));
         self.current.file.close().await.map_err(during("close", &path))
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use raft_core::NodeId;
-use raft_host::hard_state;
+use raft_host::{GroupOptions, hard_state};
 use runtime::sim::{CrashKind, Ending, NodeKey, Run, World, WorldOptions};
 
 use crate::ledger::{IDENTITY, Ledger, LifeError, live, small_options};
@@ -12,8 +12,13 @@ const NODE: NodeKey = NodeKey(1);
 const LONG: Duration = Duration::from_secs(60);
 
 fn start(world: &World, ledger: &Ledger, rounds: u64) -> Run<LifeError> {
+    start_with(world, ledger, rounds, true)
+}
+
+fn start_with(world: &World, ledger: &Ledger, rounds: u64, sync_force: bool) -> Run<LifeError> {
     let ledger = ledger.clone();
-    world.start(NODE, 1, move |shard| live(shard, small_options(), ledger.clone(), rounds))
+    let options = GroupOptions { sync_force, ..small_options() };
+    world.start(NODE, 1, move |shard| live(shard, options.clone(), ledger.clone(), rounds))
 }
 
 fn finish(world: &World, run: &Run<LifeError>) {
@@ -123,4 +128,51 @@ fn what_a_kill_left_undone_is_durable_after_the_next_start() {
             finish(&world, &run);
         }
     }
+}
+
+/// With `sync_force` off a kill loses nothing, a power failure loses at most the newest entries and no
+/// vote, and neither leaves files that cannot be used.
+#[test]
+fn without_forced_syncs_only_a_power_loss_takes_what_is_new() {
+    let mut lost = 0;
+    for death in (200..2200).step_by(9) {
+        let world = World::new(WorldOptions::new(31));
+        let ledger = Ledger::default();
+        drop(start_with(&world, &ledger, 25, false));
+        world.run_until(|world| world.events() >= death, LONG).unwrap();
+        world.crash(NODE, CrashKind::Kill);
+        let run = start_with(&world, &ledger, 5, false);
+        finish(&world, &run);
+        drop(start_with(&world, &ledger, 25, false));
+        world.run_until(|world| world.events() >= death * 2, LONG).unwrap();
+        let before = ledger.book().acknowledged.len();
+        world.crash(NODE, CrashKind::PowerLoss);
+        ledger.book().acknowledged.clear();
+        // What is left is checked as after any other restart.
+        let run = start_with(&world, &ledger, 5, false);
+        finish(&world, &run);
+        lost += usize::from(ledger.book().recovered.len() < before);
+        // A stop leaves nothing behind that is not durable.
+        world.crash(NODE, CrashKind::PowerLoss);
+        let run = start_with(&world, &ledger, 1, true);
+        finish(&world, &run);
+    }
+    assert!(lost > 0, "no entry was ever acknowledged before it was durable");
+}
+
+/// Nothing stays undurable for much longer than a second.
+#[test]
+fn without_forced_syncs_entries_are_durable_a_little_later() {
+    let world = World::new(WorldOptions::new(32));
+    let ledger = Ledger::default();
+    // So many that it still proposes when it dies.
+    drop(start_with(&world, &ledger, 100_000, false));
+    world.run_for(Duration::from_millis(500)).unwrap();
+    let early = ledger.book().acknowledged.clone();
+    assert!(early.len() > 100);
+    world.run_for(Duration::from_millis(1500)).unwrap();
+    world.crash(NODE, CrashKind::PowerLoss);
+    ledger.book().acknowledged = early;
+    let run = start_with(&world, &ledger, 1, false);
+    finish(&world, &run);
 }
