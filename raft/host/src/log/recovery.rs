@@ -14,6 +14,8 @@
 //! ends, and at most [`WRITES_MAX`] are under way, so the first witness is no further away than so
 //! many of the longest frames: that far recovery looks behind the stop and into each later segment.
 
+use std::collections::VecDeque;
+
 use planted::{Bug, is_on};
 use raft_core::entry::{Record, RecordFault, RecordSeed};
 use raft_core::{EntryKind, Index, Position};
@@ -48,6 +50,9 @@ pub struct Recovery {
     stop: Option<Stop>,
     /// Segment and offset behind the last frame of the chain.
     end: (u64, u64),
+    /// Sequence, segment and offset of the last frames, of which no later one says that they were
+    /// durable.
+    unproven: VecDeque<(u64, u64, u64)>,
 }
 
 /// Where the chain of frames stopped.
@@ -99,6 +104,9 @@ pub struct Recovered {
     pub image: LogImage,
     /// Number of the segment in which the next frame may begin, and where.
     pub end: (u64, u64),
+    /// Offset in that segment from which on nothing says that the frames are durable: they can be
+    /// read, and a power failure may still take them away.
+    pub unproven_from: u64,
     /// Sequence number of the next frame.
     pub next_sequence: u64,
     /// Checksum of the last frame's header.
@@ -189,6 +197,7 @@ impl Recovery {
             offset: 0,
             stop: None,
             end: (0, 0),
+            unproven: VecDeque::new(),
         }
     }
 
@@ -275,7 +284,9 @@ impl Recovery {
                 Some(Torn { segment: stop.segment, offset: stop.offset, first, last: stop.last })
             }
         });
+        let in_last = self.unproven.iter().find(|(_, segment, _)| *segment == self.end.0);
         Ok(Recovered {
+            unproven_from: in_last.map_or(self.end.1, |(_, _, offset)| *offset),
             image: self.image,
             end: self.end,
             next_sequence: self.next_sequence.max(1),
@@ -392,6 +403,8 @@ impl Recovery {
         self.time_ms = self.time_ms.max(link.verified.time_ms);
         self.image.note_frame(segment.number, &header);
         self.stop = None;
+        self.unproven.retain(|(sequence, ..)| *sequence > header.durable_sequence);
+        self.unproven.push_back((header.sequence, segment.number, self.offset));
         self.previous = link.checksum;
         self.next_sequence = header.sequence + 1;
         self.commit = self.commit.max(header.commit);

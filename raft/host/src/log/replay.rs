@@ -6,7 +6,7 @@ use std::io;
 use planted::{Bug, is_on};
 use runtime::{Buffer, Fiber, FiberGroup, OpenOptions, Shard};
 
-use super::frame::FrameHeader;
+use super::frame::{FRAME_HEADER, FrameHeader, Place, verify_records};
 use super::recovery::{Damage, Fed, Recovered, Recovery};
 use super::segment::{BLOCK, SegmentHeader, segment_name, segment_number};
 use super::spares::{Segment, SegmentPlan};
@@ -62,15 +62,53 @@ pub(crate) async fn replay(
     if let Some(last) = segments.front()
         && !is_on(Bug::RestartNotSynced)
     {
-        // The writes of the last frames may have been under way when the process before was killed:
-        // seen here, and yet not safe from a power failure. All of them went to this segment.
-        let synced = last.file.sync_data().await;
-        let path = format!("{}/{}", plan.dir, segment_name(last.header.number));
-        synced.map_err(during("sync", &path))?;
+        make_durable(plan, last, &recovered).await?;
     }
     let first = numbers.first().copied().unwrap_or(1);
     let next = numbers.last().copied().unwrap_or(0) + 1;
     Ok(Replayed { recovered, segments, numbers: (first, next) })
+}
+
+/// Writes what a power failure may still take away.
+///
+/// The writes of the last frames may have been under way when the process before was killed, or have
+/// failed: seen here, and yet not safe. A sync is not enough: after one that failed the disk may have
+/// given up the data and say nothing of it to the next one. All of these frames are in this segment,
+/// and perhaps its header as well.
+async fn make_durable(
+    plan: &SegmentPlan,
+    last: &Segment,
+    recovered: &Recovered,
+) -> Result<(), GroupError> {
+    let path = format!("{}/{}", plan.dir, segment_name(last.header.number));
+    let from = match recovered.unproven_from {
+        first if first == BLOCK as u64 => 0,
+        first => first,
+    };
+    let (seed, generation) = (plan.identity.seed(), last.header.generation);
+    let length = (recovered.end.1 - from) as usize;
+    if length > 0 {
+        let bytes = last.file.read_at(from, length).await.map_err(during("read", &path))?;
+        // What was verified before is read once more: a read can go wrong.
+        let mut offset = from.max(BLOCK as u64);
+        while let Some(rest) = bytes.get((offset - from) as usize..).filter(|rest| !rest.is_empty())
+        {
+            let header = FrameHeader::read(seed, Place { generation, offset }, rest).ok();
+            let intact = header.map(|(header, _)| header).filter(|header| {
+                let records = FRAME_HEADER..FRAME_HEADER + header.length as usize;
+                rest.get(records)
+                    .is_some_and(|records| verify_records(seed, header, records).is_ok())
+            });
+            let Some(header) = intact else {
+                let what = "a frame that was intact before is not any more".to_owned();
+                return Err(GroupError::Damaged { path, offset, index: None, what });
+            };
+            offset += header.size() as u64;
+        }
+        let written = last.file.write_at(&bytes.freeze(), 0..length, from).await;
+        written.map_err(during("write", &path))?;
+    }
+    last.file.sync_data().await.map_err(during("sync", &path))
 }
 
 struct Replay<'a> {

@@ -296,3 +296,26 @@ fn a_torn_tail_is_cut_and_written_over() {
         }
     }
 }
+
+/// Trap G3: a sync that failed is told once, and the next one succeeds without the data. So a restart
+/// writes what it found at the end of the log again, and does not only sync it.
+#[test]
+fn g3_what_a_failed_sync_gave_up_is_written_again() {
+    for seed in 0..200 {
+        let world = World::new(WorldOptions::new(300 + seed));
+        let ledger = Ledger::default();
+        let run = start(&world, &ledger, 200);
+        world.run_until(|_| ledger.book().acknowledged.len() as u64 > 3 + seed % 20, LONG).unwrap();
+        // Mostly into the middle of a write.
+        world.run_for(Duration::from_micros(7 * seed)).unwrap();
+        world.crash(NODE, CrashKind::Kill);
+        drop(run);
+        let rule = DiskFault::new(DiskOperation::Sync, DiskEffect::Error(EIO));
+        world.disk(NODE).add_fault(rule.path(".log").times(1));
+        // The first start meets the failing sync, the second one does not.
+        let _ = end(&world, &start(&world, &ledger, 5));
+        end(&world, &start(&world, &ledger, 5)).unwrap();
+        world.crash(NODE, CrashKind::PowerLoss);
+        end(&world, &start(&world, &ledger, 1)).unwrap();
+    }
+}
