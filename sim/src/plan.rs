@@ -96,7 +96,7 @@ impl Plan {
             storm: millis(200 + choose("plan.storm", 4_000)),
             calm: millis(1 << choose("plan.calm", 10)),
             strengths: Strengths::draw(world, members, members + spares),
-            shape: Shape::draw(world),
+            shape: Shape::draw(world, members + spares),
             server: ServerPlan::draw(world),
             disk: draw_disk(world),
             network: draw_network(world),

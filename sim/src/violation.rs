@@ -26,6 +26,10 @@ pub enum Rule {
     LeaderComplete,
     /// A durable term and the vote in it are never taken back, whatever dies.
     Promise,
+    /// A leader counts the copies of entries of its own term only.
+    OlderTerm,
+    /// The times of entries never go back.
+    EntryTime,
     /// A leader never cuts its own log.
     LeaderAppends,
     /// One change of the members at a time, and the voters of two that follow each other share one.

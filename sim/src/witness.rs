@@ -61,6 +61,7 @@ pub fn observe(node: NodeKey, members: &Mutex<Members>) {
                 is_ready: status.raft.ready,
                 term: status.raft.term.0,
                 commit: status.raft.commit.0,
+                commit_term: status.raft.commit_term.map(|term| term.0),
                 applied: status.raft.applied.0,
                 durable: status.raft.durable.0,
                 last: status.raft.last.index.0,

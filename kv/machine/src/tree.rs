@@ -100,6 +100,10 @@ impl Tree {
         self.blob_bytes -= node.blob_bytes();
         node.set_value(value);
         self.blob_bytes += node.blob_bytes();
+        if is_on(Bug::OverwriteUnnoticed) {
+            node.update_index = stamp.index;
+            return;
+        }
         self.touch(id, stamp);
     }
 

@@ -93,6 +93,8 @@ pub struct Status {
     pub durable: Index,
     /// What is committed.
     pub commit: Index,
+    /// The term of that entry, if the log still has it.
+    pub commit_term: Option<Term>,
     /// What is applied here.
     pub applied: Index,
     /// A leader has applied an entry of its own term, a follower one that it received from the

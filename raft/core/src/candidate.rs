@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use moment::Moment;
+use planted::{Bug, is_on};
 
 use crate::message::{Ballot, Body, Handover, Vote};
 use crate::node::Node;
@@ -86,7 +87,11 @@ impl Campaign {
     }
 
     fn tally(&self, node: &Node) -> Tally {
-        tally(&node.log.config().config, |voter| self.answer_of(voter))
+        let config = match is_on(Bug::MembersInForceWhenCommitted) {
+            true => node.log.committed_config(node.commit()),
+            false => node.log.config(),
+        };
+        tally(&config.config, |voter| self.answer_of(voter))
     }
 
     fn answer_of(&self, node: NodeId) -> Option<bool> {

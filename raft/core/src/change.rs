@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use moment::Moment;
+use planted::{Bug, is_on};
 
 use crate::leader::Leader;
 use crate::membership::{Change, ChangeRefused, Config, Members};
@@ -37,8 +38,8 @@ impl Leader {
         let newest = entry.index;
         if self.change.is_some()
             || self.transfer.is_some()
-            || newest > node.commit()
-            || node.commit() < self.first
+            || (newest > node.commit() && !is_on(Bug::SecondChange))
+            || (node.commit() < self.first && !is_on(Bug::SecondChange))
         {
             return Err(ChangeRefused::Busy);
         }
@@ -55,7 +56,10 @@ impl Leader {
                 return Err(ChangeRefused::IndexDiffers { newest });
             }
             Change::Commit { .. } => {
-                let current = config.next.unwrap_or(config.current);
+                let current = match is_on(Bug::WrongHalfCommitted) {
+                    true => node.log.committed_config(newest.previous()).config.current.clone(),
+                    false => config.next.unwrap_or(config.current),
+                };
                 self.append_config(node, Config { current, next: None });
             }
             Change::Abort => self.append_config(node, Config { next: None, ..config }),
@@ -102,7 +106,8 @@ impl Leader {
 
     /// The membership is in force from the moment its entry is in the log.
     fn append_config(&mut self, node: &mut Node, config: Config) {
-        assert!(node.log.config().index <= node.commit(), "one uncommitted membership at a time");
+        let is_alone = node.log.config().index <= node.commit() || is_on(Bug::SecondChange);
+        assert!(is_alone, "one uncommitted membership at a time");
         let term = node.term();
         let index = node.log.append_config(config.clone(), term);
         node.out.own_entries.push(OwnEntry { index, term, body: OwnEntryBody::Config(config) });

@@ -42,7 +42,7 @@ impl Raft {
             let reply = VoteReply { ballot: Ballot::Real, granted: false };
             self.node.send(from, Body::VoteReply(reply));
         }
-        term == self.node.term()
+        term == self.node.term() || (is_on(Bug::OldLeaderFollowed) && is_of_a_leader(body))
     }
 
     fn dispatch(&mut self, from: NodeId, body: Body) {
@@ -152,6 +152,9 @@ impl Raft {
 
     /// Whether this node keeps to a leader that is alive, as far as it knows.
     fn is_loyal(&self) -> bool {
+        if is_on(Bug::Disloyal) {
+            return false;
+        }
         match &self.role {
             Role::Leader(leader) => leader.has_quorum(&self.node),
             _ => self.node.now < self.node.loyal_until,

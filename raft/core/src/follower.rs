@@ -129,7 +129,8 @@ impl Follower {
         }
         let (previous, last) = (append.previous, append.last());
         // What is committed is in every leader's log, so it matches even where it was dropped here.
-        if previous.index > node.commit() && !node.log.holds(previous) {
+        let is_unchecked = is_on(Bug::PreviousUnchecked) && previous.index <= node.log.last_index();
+        if previous.index > node.commit() && !node.log.holds(previous) && !is_unchecked {
             return Self::refuse(node, from, previous.index);
         }
         let first = node.log.first_difference(previous.index, &append.entries);

@@ -275,7 +275,19 @@ impl Leader {
     /// committed by one of this term after them (section 5.4.2 of the Raft paper).
     pub(crate) fn count_copies(&mut self, node: &mut Node) {
         let own = node.id();
-        let held = quorum::reached(&node.log.config().config, |voter| match voter == own {
+        let config = match is_on(Bug::MembersCountedWhenCommitted) {
+            true => node.log.committed_config(node.commit()),
+            false => node.log.config(),
+        };
+        let held = quorum::reached(&config.config, |voter| match voter == own {
+            _ if is_on(Bug::LeaverCounted) && !node.log.config().config.votes(own) => {
+                let other = self.progress(voter).map_or(Index::ZERO, |progress| progress.matched);
+                if config.config.halves().all(|half| half.voters.first() == Some(&voter)) {
+                    node.log.durable()
+                } else {
+                    other
+                }
+            }
             true if is_on(Bug::LeaderCountsUnwritten) => node.log.last_index(),
             true => node.log.durable(),
             false => self.progress(voter).map_or(Index::ZERO, |progress| progress.matched),

@@ -20,7 +20,10 @@ impl Leader {
     pub(crate) fn answered(&mut self, node: &mut Node, from: NodeId, round: Round) -> bool {
         let rounds = &self.rounds;
         let begun = rounds.binary_search_by_key(&round, |(round, _)| *round).ok();
-        let begun = begun.map(|place| rounds[place].1);
+        let mut begun = begun.map(|place| rounds[place].1);
+        if is_on(Bug::LeaseFromReceipt) {
+            begun = begun.map(|_| node.now);
+        }
         if round > self.round {
             return false;
         }
@@ -78,7 +81,8 @@ impl Leader {
 
     /// A read begins on another node.
     pub(crate) fn on_read_index(&self, node: &mut Node, from: NodeId, context: u64) {
-        let proven = node.commit() >= self.first && self.lease_holds(node, node.now);
+        let has_begun = node.commit() >= self.first || is_on(Bug::ReadBeforeOwnEntry);
+        let proven = has_begun && self.lease_holds(node, node.now);
         if proven || node.reads.remote_len() >= REMOTE_READS_MAX {
             let index = proven.then_some(node.commit());
             node.send(from, Body::ReadIndexReply(ReadIndexReply { context, index }));

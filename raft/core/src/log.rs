@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use planted::{Bug, is_on};
+
 use crate::membership::{Config, ConfigEntry};
 use crate::message::{CONFIGS_MAX, Entries, HINTS_MAX, RUNS_MAX, TermSpan};
 use crate::options::{RestoreError, Restored};
@@ -108,9 +110,15 @@ impl Log {
     /// the newest committed one and every later one.
     pub(crate) fn may_turn_to(&self, node: NodeId, commit: Index) -> bool {
         let settled = self.configs.partition_point(|entry| entry.index <= commit);
-        let newest = if settled == 0 { &self.base } else { &self.configs[settled - 1] };
+        let newest = self.committed_config(commit);
         let later = &self.configs[settled..];
         newest.config.votes(node) || later.iter().any(|entry| entry.config.votes(node))
+    }
+
+    /// The newest membership that is committed.
+    pub(crate) fn committed_config(&self, commit: Index) -> &ConfigEntry {
+        let settled = self.configs.partition_point(|entry| entry.index <= commit);
+        if settled == 0 { &self.base } else { &self.configs[settled - 1] }
     }
 
     /// The term of an entry, or of the boundary; `None` outside the log.
@@ -179,7 +187,7 @@ impl Log {
             }
             let from = segment.first.max(self.boundary.index.next());
             match self.span_at(from) {
-                Some(span) if span.term == segment.term => {
+                Some(span) if span.term == segment.term || is_on(Bug::ConflictKept) => {
                     if span.last < segment.last {
                         return span.last.next();
                     }
@@ -202,6 +210,9 @@ impl Log {
         for segment in entries.segments(previous).filter(|segment| segment.last >= first) {
             self.append(segment.last.since(segment.first.max(first)) + 1, segment.term);
         }
+        if is_on(Bug::MembersNotFollowed) {
+            return Accepted { truncate_from, first, last };
+        }
         self.configs.extend(entries.configs.iter().filter(|entry| entry.index >= first).cloned());
         assert!(self.last == last, "the log ends where the message ends");
         Accepted { truncate_from, first, last }
@@ -212,7 +223,9 @@ impl Log {
         self.last = from.previous();
         self.durable = self.durable.min(self.last);
         self.runs.retain(|run| run.first < from);
-        self.configs.retain(|entry| entry.index < from);
+        if !is_on(Bug::MembersNotUndone) {
+            self.configs.retain(|entry| entry.index < from);
+        }
     }
 
     /// Notes what the disk has. Says whether that is more than before.

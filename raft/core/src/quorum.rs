@@ -1,6 +1,8 @@
 //! Majorities, over numbers only. Joint decisions take the lesser answer of both halves.
 
-use crate::membership::{Config, MEMBERS_MAX};
+use planted::{Bug, is_on};
+
+use crate::membership::{Config, MEMBERS_MAX, Members};
 use crate::types::NodeId;
 
 /// The largest value that a majority of every half has reached. A half's answer is by its own voters
@@ -9,24 +11,33 @@ pub(crate) fn reached<T: Ord + Copy + Default>(
     config: &Config,
     value_of: impl Fn(NodeId) -> T,
 ) -> T {
-    let of_half = |voters: &[NodeId]| reached_by_half(voters, &value_of);
-    let current = of_half(&config.current.voters);
+    let of_half = |members: &Members| reached_by_half(members, &value_of);
+    let current = of_half(&config.current);
     match &config.next {
         None => current,
-        Some(next) => current.min(of_half(&next.voters)),
+        Some(_) if is_on(Bug::NextHalfIgnored) => current,
+        Some(next) if is_on(Bug::CurrentHalfIgnored) => of_half(next),
+        Some(next) if is_on(Bug::OneHalfEnough) => current.max(of_half(next)),
+        Some(next) => current.min(of_half(next)),
     }
 }
 
 fn reached_by_half<T: Ord + Copy + Default>(
-    voters: &[NodeId],
+    members: &Members,
     value_of: impl Fn(NodeId) -> T,
 ) -> T {
+    let voters = &members.voters[..];
     assert!(!voters.is_empty(), "a membership without voters decides nothing");
     assert!(voters.len() <= MEMBERS_MAX, "a membership is longer than its limit");
     let mut values = [T::default(); MEMBERS_MAX];
     let values = &mut values[..voters.len()];
     for (value, &voter) in values.iter_mut().zip(voters) {
         *value = value_of(voter);
+    }
+    if is_on(Bug::ObserversCounted) {
+        for (value, &observer) in values.iter_mut().zip(&members.observers) {
+            *value = value_of(observer).max(*value);
+        }
     }
     values.sort_unstable_by(|left, right| right.cmp(left));
     values[voters.len() / 2]
@@ -47,6 +58,13 @@ pub(crate) enum Tally {
 pub(crate) fn tally(config: &Config, answer_of: impl Fn(NodeId) -> Option<bool>) -> Tally {
     let mut result = Tally::Won;
     for members in config.halves() {
+        let is_next = Some(members) == config.next.as_ref();
+        let is_alone = config.next.is_none();
+        if (is_next && is_on(Bug::VotesOfNextIgnored))
+            || (!is_next && !is_alone && is_on(Bug::VotesOfCurrentIgnored))
+        {
+            continue;
+        }
         let count = |wanted| members.voters.iter().filter(|&&v| answer_of(v) == wanted).count();
         let (yes, no, needed) =
             (count(Some(true)), count(Some(false)), members.voters.len() / 2 + 1);

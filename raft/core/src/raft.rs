@@ -393,6 +393,7 @@ impl Raft {
             last: node.log.last(),
             durable: node.log.durable(),
             commit: node.commit(),
+            commit_term: node.log.term(node.commit()),
             applied: node.applied(),
             ready: self.leader().is_some() && of_this_term,
             config: entry.config.clone(),

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use moment::Moment;
+use planted::{Bug, is_on};
 
 use crate::answers::TransferRefused;
 use crate::leader::Leader;
@@ -66,7 +67,9 @@ impl Leader {
     fn order(&mut self, node: &mut Node, target: NodeId) {
         assert!(node.log.config().config.votes(target), "only a voter can follow a leader");
         // From here on voters may be disloyal, so the lease ends before the order leaves.
-        self.drop_lease();
+        if !is_on(Bug::LeaseKeptInTransfer) {
+            self.drop_lease();
+        }
         // Long enough for two durable votes, short enough for a quorum that hears no new round.
         let limit = node.now + node.election_timeout() / 2;
         if let Some(transfer) = &mut self.transfer {
@@ -119,7 +122,11 @@ impl Leader {
     pub(crate) fn is_out_of_office(&mut self, node: &mut Node) -> bool {
         let entry = node.log.config();
         let is_voter = entry.config.votes(node.id());
-        if is_voter || entry.config.next.is_some() || entry.index > node.commit() {
+        if is_on(Bug::LeftOutLeaderStays)
+            || is_voter
+            || entry.config.next.is_some()
+            || entry.index > node.commit()
+        {
             return false;
         }
         let voters = self.progress.iter().filter(|progress| entry.config.votes(progress.id));

@@ -6,6 +6,7 @@
 //! notices. It never goes back, whoever leads.
 
 use moment::{Moment, WallTime};
+use planted::{Bug, is_on};
 
 /// Times of entries in the log, and of the next one.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,9 @@ impl EntryClock {
     pub(crate) fn advance(&mut self, now: Moment, wall: WallTime) {
         let nanos = self.look(now, wall);
         self.pace = Some(Pace { at: now, nanos });
-        self.newest_ms = self.newest_ms.max(nanos / NANOS_PER_MILLISECOND);
+        let millis = nanos / NANOS_PER_MILLISECOND;
+        let is_free = is_on(Bug::EntryTimeFromWall);
+        self.newest_ms = if is_free { millis } else { self.newest_ms.max(millis) };
     }
 
     /// The time now, as [`EntryClock::advance`] would make it.
@@ -58,6 +61,9 @@ impl EntryClock {
 
     fn look(&self, now: Moment, wall: WallTime) -> u64 {
         let wall = wall.as_millis().saturating_mul(NANOS_PER_MILLISECOND);
+        if is_on(Bug::EntryTimeFromWall) {
+            return wall;
+        }
         let Some(pace) = self.pace else {
             return wall.max(self.newest_ms.saturating_mul(NANOS_PER_MILLISECOND));
         };

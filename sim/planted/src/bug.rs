@@ -46,6 +46,64 @@ bugs! {
     EndlessLease = "endless-lease";
     /// Reads do not wait for what was committed before them to be applied.
     ReadBeforeApplied = "read-before-applied";
+    /// Both halves are to decide during a change, and only the current one does.
+    NextHalfIgnored = "next-half-ignored";
+    /// Both halves are to decide during a change, and only the next one does.
+    CurrentHalfIgnored = "current-half-ignored";
+    /// Either half decides during a change.
+    OneHalfEnough = "one-half-enough";
+    /// Nodes without a vote count for commits.
+    ObserversCounted = "observers-counted";
+    /// Elections during a change are won without the next voters.
+    VotesOfNextIgnored = "votes-of-next-ignored";
+    /// Elections during a change are won without the current voters.
+    VotesOfCurrentIgnored = "votes-of-current-ignored";
+    /// Elections go by the newest committed members instead of the newest in the log.
+    MembersInForceWhenCommitted = "members-in-force-when-committed";
+    /// Copies are counted by the newest committed members instead of the newest in the log.
+    MembersCountedWhenCommitted = "members-counted-when-committed";
+    /// A change is undone on a follower only in its log, not in its members.
+    MembersNotUndone = "members-not-undone";
+    /// A follower does not take members over with their entry.
+    MembersNotFollowed = "members-not-followed";
+    /// After a restart the founding members count again.
+    MembersForgotten = "members-forgotten";
+    /// A change begins before the one before is committed.
+    SecondChange = "second-change";
+    /// The end of a change puts members in force that were not prepared.
+    WrongHalfCommitted = "wrong-half-committed";
+    /// A leader that is left out leads on.
+    LeftOutLeaderStays = "left-out-leader-stays";
+    /// A leader that is left out counts its own copy.
+    LeaverCounted = "leaver-counted";
+    /// A node on a new disk votes at once.
+    NewDiskTrusted = "new-disk-trusted";
+    /// A node on a new disk votes before it has caught up.
+    TrustedBeforeCaughtUp = "trusted-before-caught-up";
+    /// Messages of an earlier life of a node are taken.
+    OldLifeHeard = "old-life-heard";
+    /// A follower does not compare the term of the entry before.
+    PreviousUnchecked = "previous-unchecked";
+    /// A follower keeps entries that conflict with its leader's.
+    ConflictKept = "conflict-kept";
+    /// A follower takes entries of a leader of an earlier term.
+    OldLeaderFollowed = "old-leader-followed";
+    /// Votes are granted although a leader is alive.
+    Disloyal = "disloyal";
+    /// A lease outlives the order to take over.
+    LeaseKeptInTransfer = "lease-kept-in-transfer";
+    /// A lease begins when its answer comes.
+    LeaseFromReceipt = "lease-from-receipt";
+    /// Term and vote are written and not made durable.
+    HardStateVolatile = "hard-state-volatile";
+    /// Term and vote are written to one slot only.
+    HardStateInOneSlot = "hard-state-in-one-slot";
+    /// What the hard state says of the log's end is not looked at.
+    DurableMarkIgnored = "durable-mark-ignored";
+    /// Entries get the time of a wall clock that jumps.
+    EntryTimeFromWall = "entry-time-from-wall";
+    /// The overwriting of a value is no update of its directory.
+    OverwriteUnnoticed = "overwrite-unnoticed";
     /// A log write counts as done when it begins.
     AcknowledgedBeforeWritten = "acknowledged-before-written";
     /// A log write that fails counts as done.

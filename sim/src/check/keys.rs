@@ -103,7 +103,9 @@ fn split<'a>(call: &'a Call, mut each: impl FnMut(&'a [u8], KeyAction<'a>)) {
     let existed = |position| code(position).map(|code| code == BizCode::SuccessOverwrite);
     let removed = |position| code(position).map(|code| code == BizCode::Success);
     match &call.request {
-        Request::Get(key) => seen(call, std::slice::from_ref(key), &mut each),
+        Request::Get(key) | Request::GetFrom(_, key) => {
+            seen(call, std::slice::from_ref(key), &mut each)
+        }
         Request::BatchGet(keys) => seen(call, keys, &mut each),
         Request::List(_) | Request::Mkdir(_) => {}
         Request::Put(key, value) => each(key, KeyAction::Write(value, existed(0))),

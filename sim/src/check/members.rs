@@ -25,6 +25,8 @@ pub struct Observation {
     pub term: u32,
     /// What it knows to be committed.
     pub commit: u64,
+    /// The term of that entry.
+    pub commit_term: Option<u32>,
     /// What it has applied.
     pub applied: u64,
     /// What it has on its disk.
@@ -192,8 +194,15 @@ impl Members {
                 format!("{node}, group {}: entry {index} is another than before", group.0)
             }
             None => {
+                let newest = log.last().and_then(|last| self.times.get(&(group, last.index)));
+                let newest = newest.copied().unwrap_or(0);
                 log.push(entry);
                 self.times.insert((group, index), time_ms);
+                if time_ms < newest {
+                    let back = newest - time_ms;
+                    let what = format!("group {}: entry {index} is {back} ms early", group.0);
+                    self.break_rule(Rule::EntryTime, what);
+                }
                 return;
             }
         };
@@ -291,6 +300,16 @@ impl Members {
     /// its leader may have begun or ended a change, so that the members before it do as well.
     fn check_quorum(&mut self, seen: &Observation, before: Option<&Observation>) {
         self.proven.insert(seen.group, seen.commit);
+        let is_older = seen.commit_term.is_some_and(|term| term < seen.term);
+        if let Some(before) = before.filter(|before| before.is_leader && is_older)
+            && before.term == seen.term
+        {
+            let what = format!(
+                "{}, group {}: leads term {} and commits entry {} of term {:?} by its copies",
+                seen.node, seen.group.0, seen.term, seen.commit, seen.commit_term
+            );
+            self.break_rule(Rule::OlderTerm, what);
+        }
         let has_copy = |voter: &NodeId| {
             let key = (NodeKey(voter.0 as u16), seen.group);
             let copies = [self.durable.get(&key), self.lost.get(&key)];

@@ -58,7 +58,9 @@ impl Model {
             Request::Cas(key, expected, new) => {
                 vec![self.compare_and_set(index, key, expected.as_deref(), new.as_deref())]
             }
-            Request::Get(_) | Request::List(_) | Request::BatchGet(_) => Vec::new(),
+            Request::Get(_) | Request::GetFrom(..) | Request::List(_) | Request::BatchGet(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -197,7 +199,9 @@ impl Model {
         let is_it = |index: &u64| self.read(request, *index) == *answer;
         match request {
             // A directory changes with everything below it.
-            Request::Get(key) | Request::List(key) => self.changes(key, from, to).find(is_it),
+            Request::Get(key) | Request::GetFrom(_, key) | Request::List(key) => {
+                self.changes(key, from, to).find(is_it)
+            }
             Request::BatchGet(keys) => {
                 let all = keys.iter().flat_map(|key| self.changes(key, from, to));
                 let all: BTreeSet<u64> = all.collect();
@@ -219,7 +223,7 @@ impl Model {
     pub fn read(&self, request: &Request, index: u64) -> Answer {
         let view = |key: &Vec<u8>| self.node_at(key, index).map(|node| node.view.clone());
         match request {
-            Request::Get(key) => Answer::Nodes(vec![Ok(view(key))]),
+            Request::Get(key) | Request::GetFrom(_, key) => Answer::Nodes(vec![Ok(view(key))]),
             Request::BatchGet(keys) => {
                 Answer::Nodes(keys.iter().map(|key| Ok(view(key))).collect())
             }

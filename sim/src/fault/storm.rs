@@ -157,13 +157,25 @@ impl Storm {
 
     /// How long a fault of a class lasts: often short, seldom long.
     pub(super) fn length(&self, world: &World, class: FaultClass) -> Duration {
+        if world.choose("storm.length.kind", 4) == 3 {
+            // Long enough for others to elect somebody, or just not.
+            let timeouts = 1 + world.choose("storm.length.timeouts", 4) as u32;
+            return self.plan.server.election_timeout * timeouts;
+        }
         let longest = Duration::from_millis(20 << (2 * self.strengths.of(class)));
         let nanos = u64::try_from(longest.as_nanos()).unwrap_or(1);
         up_to(world, "storm.length", nanos >> world.choose("storm.length.scale", 6))
     }
 
-    /// A server's number.
+    /// A server's number, more often than not that of a leader.
     pub(super) fn server(&self, scene: &Scene<'_>) -> usize {
+        if scene.world.choose("storm.aim", 2) == 1 {
+            let group = scene.world.choose("storm.aim.group", u64::from(self.plan.groups));
+            let leader = scene.cluster.members().leader(raft_core::GroupId(group as i32));
+            if let Some(leader) = leader {
+                return usize::from(leader.0 - 1);
+            }
+        }
         scene.world.choose("storm.server", scene.cluster.servers.len() as u64) as usize
     }
 

@@ -24,13 +24,15 @@ pub struct Shape {
     pub pause: Duration,
     /// Of 16 operations so many are reads.
     pub reads: u64,
+    /// Nodes to read from.
+    pub nodes: u16,
     /// Of 16 operations so many are about directories and what is in them.
     pub tree: u64,
 }
 
 impl Shape {
     /// Draws a shape; the tame one is small.
-    pub fn draw(world: &World) -> Shape {
+    pub fn draw(world: &World, nodes: u16) -> Shape {
         let choose = |site, n| world.choose(site, n);
         Shape {
             keys: 1 + choose("shape.keys", 12),
@@ -38,6 +40,7 @@ impl Shape {
             children: 1 + choose("shape.children", 4),
             value_bytes: 16 << choose("shape.value", 9),
             pause: Duration::from_micros(100 << choose("shape.pause", 9)),
+            nodes,
             reads: 4 + choose("shape.reads", 8),
             tree: choose("shape.tree", 8),
         }
@@ -151,8 +154,12 @@ struct Draw<'a> {
 
 impl Draw<'_> {
     fn read(&mut self) -> Request {
-        match self.dice.below(4) {
-            3 => Request::BatchGet(self.several_keys()),
+        match self.dice.below(8) {
+            6..8 => Request::BatchGet(self.several_keys()),
+            4..6 => {
+                let node = 1 + self.dice.below(u64::from(self.shape.nodes)) as u16;
+                Request::GetFrom(node, self.key())
+            }
             _ => Request::Get(self.key()),
         }
     }

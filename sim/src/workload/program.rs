@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use client::fiber::Client;
-use client::{BizCode, Error, GroupId, Options, ProcessId, Server};
+use client::operations::GetFrom;
+use client::{BizCode, Error, GroupId, NodeId, Options, ProcessId, Server};
+use kv_api::ReadMode;
 use runtime::{FiberGroup, Shard};
 
 use super::history::{Answer, History, Lane, View};
@@ -166,6 +168,10 @@ async fn carry_out(client: &Client, request: &Request) -> Answer {
     let one = |index, changed, yes, no| codes(index, vec![if changed { yes } else { no }]);
     let reply = match request {
         Request::Get(key) => client.get(key).await.map(|node| nodes([Ok(node)])),
+        Request::GetFrom(node, key) => {
+            let (node, mode) = (NodeId(i32::from(*node)), ReadMode::Linearizable);
+            client.call(&GetFrom { key, node, mode }).await.map(|node| nodes([Ok(node)]))
+        }
         Request::BatchGet(keys) => {
             let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
             client.batch_get(&keys).await.map(nodes)

@@ -11,6 +11,8 @@ use kv_api::{OperationKind, Owner, Payload};
 pub enum Request {
     /// Read a node.
     Get(Vec<u8>),
+    /// Read a node from a server that need not lead.
+    GetFrom(u16, Vec<u8>),
     /// Read the children of a directory.
     List(Vec<u8>),
     /// Read several nodes at once.
@@ -32,14 +34,19 @@ pub enum Request {
 impl Request {
     /// Whether it changes nothing.
     pub fn is_read(&self) -> bool {
-        matches!(self, Request::Get(_) | Request::List(_) | Request::BatchGet(_))
+        matches!(
+            self,
+            Request::Get(_) | Request::GetFrom(..) | Request::List(_) | Request::BatchGet(_)
+        )
     }
 
     /// The log entry that it becomes; none for a read.
     pub fn payload(&self, group: GroupId, client: ProcessId) -> Option<Vec<u8>> {
         let mut body = Vec::new();
         let kind = match self {
-            Request::Get(_) | Request::List(_) | Request::BatchGet(_) => return None,
+            Request::Get(_) | Request::GetFrom(..) | Request::List(_) | Request::BatchGet(_) => {
+                return None;
+            }
             Request::Put(key, value) => {
                 Put { key, value }.encode(group, &mut body);
                 OperationKind::Put
@@ -96,6 +103,7 @@ impl fmt::Display for Request {
         let absent = |value: &Option<Vec<u8>>| value.as_deref().map_or("-".to_owned(), label);
         match self {
             Request::Get(key) => write!(formatter, "get {}", name(key)),
+            Request::GetFrom(node, key) => write!(formatter, "get {} from node {node}", name(key)),
             Request::List(key) => write!(formatter, "list {}", name(key)),
             Request::BatchGet(keys) => write!(formatter, "get {}", names(keys.iter())),
             Request::Put(key, value) => write!(formatter, "put {}={}", name(key), label(value)),

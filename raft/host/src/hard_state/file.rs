@@ -1,5 +1,6 @@
 //! The hard state's file: made once, changed in place.
 
+use planted::{Bug, is_on};
 use runtime::{DirectFile, OpenOptions, Shard, SharedBuffer};
 
 use super::slot::{SavedState, SlotFault, newest, write_slot};
@@ -55,7 +56,8 @@ impl HardStateFile {
     ) -> Result<(HardStateFile, Option<(usize, SlotFault)>), GroupError> {
         let path = format!("{dir}/{name}");
         let at = during("open", &path);
-        let options = OpenOptions { write: true, create: false, dsync: true };
+        let dsync = !is_on(Bug::HardStateVolatile);
+        let options = OpenOptions { write: true, create: false, dsync };
         let file = shard.storage().open(&path, options).await.map_err(&at)?;
         let bytes = file.read_at(0, 2 * BLOCK).await.map_err(&at)?;
         let found = newest(identity, &bytes).map_err(|fault| GroupError::Damaged {
@@ -94,7 +96,11 @@ impl HardStateFile {
         );
         let sequence = self.sequence + 1;
         let slots = slots(&self.shard, self.identity, sequence, &state);
-        for slot in [self.first_slot, 1 - self.first_slot] {
+        if is_on(Bug::HardStateInOneSlot) {
+            self.first_slot = 1 - self.first_slot;
+        }
+        let slots_written = if is_on(Bug::HardStateInOneSlot) { 1 } else { 2 };
+        for slot in [self.first_slot, 1 - self.first_slot].into_iter().take(slots_written) {
             let start = slot * BLOCK;
             self.file
                 .write_at(&slots, start..start + BLOCK, start as u64)

@@ -269,6 +269,7 @@ impl Recovery {
         }
         if let Some(stop) = self.stop
             && (self.durable_mark >= self.next_sequence || self.next_sequence == 0)
+            && !is_on(Bug::DurableMarkIgnored)
             && !is_on(Bug::DamageTakenForTorn)
         {
             return Err(self.damage_at(stop));
@@ -426,7 +427,7 @@ impl Recovery {
             && let Ok(record) = Record::read_verified(rest)
         {
             self.image.note_term(record.head.index, record.head.term);
-            if record.head.kind == EntryKind::Config {
+            if record.head.kind == EntryKind::Config && !is_on(Bug::MembersForgotten) {
                 self.image.note_config(record.head.index, record.payload);
             }
             position += record.size();
