@@ -14,8 +14,12 @@ impl Deadlines {
     }
 
     pub(crate) fn insert(&mut self, lifetime: &Lifetime, id: NodeId) {
-        let other = self.0.insert((lifetime.deadline_ms(), lifetime.ttl_index), id);
-        assert!(other.is_none(), "an entry starts one countdown");
+        assert!(self.try_insert(lifetime, id), "an entry starts one countdown");
+    }
+
+    /// As [`Deadlines::insert`]; returns whether no other one starts in the same entry.
+    pub(crate) fn try_insert(&mut self, lifetime: &Lifetime, id: NodeId) -> bool {
+        self.0.insert((lifetime.deadline_ms(), lifetime.ttl_index), id).is_none()
     }
 
     pub(crate) fn remove(&mut self, lifetime: &Lifetime) {

@@ -19,7 +19,11 @@
 //! hash table that is between 3/8 and 3/4 full. Neither chunks nor the parts of the table get so
 //! large that growing can be felt.
 //!
-//! What it deliberately does not do: it keeps no log and no snapshot, and knows no connection.
+//! Snapshots: [`Machine::begin_snapshot`] freezes the state as it is for a stream of bytes that
+//! [`Machine::snapshot_piece`] writes while entries go on being applied; a [`Loader`] builds a
+//! machine from it. All that entries have made is in it, and nothing else: no watches.
+//!
+//! What it deliberately does not do: it keeps no log and no files, and knows no connection.
 #![no_std]
 
 extern crate alloc;
@@ -38,6 +42,7 @@ mod ttl;
 
 mod children;
 mod read_ahead;
+mod snapshot;
 mod state_hash;
 mod tree;
 
@@ -54,6 +59,7 @@ pub use kv_api::KvNode as NodeView;
 pub use lock::LockGranted;
 pub use machine::{Machine, MachineOptions};
 pub use outcome::Outcome;
+pub use snapshot::{Loader, Malformed, SnapshotPiece};
 pub use stamp::Stamp;
 pub use ttl::Expired;
 pub use watched::WatchId;

@@ -40,6 +40,27 @@ impl Machine {
         Machine { tree: Tree::new(options.hash_seed), granted: Vec::new(), applied_index: 0 }
     }
 
+    /// A machine with the tree of a snapshot.
+    pub(crate) fn loaded(tree: Tree, applied_index: u64) -> Machine {
+        Machine { tree, granted: Vec::new(), applied_index }
+    }
+
+    /// Takes the place of `old`: whatever was watched there is watched here, under the same ids, and
+    /// counts as changed.
+    pub fn replace(mut self, old: &mut Machine) {
+        let mut watched = core::mem::take(&mut old.tree.watched);
+        watched.renew(|key| match self.tree.find(key) {
+            Some(id) => {
+                let node = &mut self.tree.nodes[id];
+                node.marks = node.marks.with(Marks::WATCHED);
+                None
+            }
+            None => Some(self.nearest_update_index(key)),
+        });
+        self.tree.watched = watched;
+        *old = self;
+    }
+
     /// Applies a committed entry, whatever its payload is.
     ///
     /// # Panics

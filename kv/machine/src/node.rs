@@ -75,6 +75,12 @@ impl Marks {
         self.without(Marks::WATCHED).0
     }
 
+    /// The marks of a node that was stored; `None` when they contradict each other.
+    pub(crate) fn of_state(state: u8) -> Option<Marks> {
+        let known = Marks::EXPIRES.0 * 2 - 1;
+        (state <= known).then_some(Marks(state))
+    }
+
     const fn flags(self) -> NodeFlags {
         NodeFlags((self.0 & Marks::VISIBLE) as i32)
     }
@@ -165,6 +171,12 @@ impl Node {
             key_length: 0,
             marks: Marks::VALUE,
         }
+    }
+
+    /// Whether this is no node, but a place for one.
+    #[inline]
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.blob.is_empty()
     }
 
     #[inline]

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 
 use crate::node::{Node, NodeId};
+use crate::snapshot::Saving;
 
 /// All nodes by their [`NodeId`].
 pub(crate) struct Slab {
@@ -11,14 +12,52 @@ pub(crate) struct Slab {
     /// The first of the vacant places, chained by [`Node::next`].
     vacant: NodeId,
     live: usize,
+    /// Sees every node before it changes.
+    pub(crate) saving: Saving,
 }
 
 /// Nodes in one chunk: 256 KiB, which the allocator maps and unmaps as a whole.
 const CHUNK_NODES: usize = 4096;
 
 impl Slab {
-    pub(crate) const fn new() -> Slab {
-        Slab { chunks: Vec::new(), vacant: NodeId::NONE, live: 0 }
+    pub(crate) fn new() -> Slab {
+        Slab { chunks: Vec::new(), vacant: NodeId::NONE, live: 0, saving: Saving::default() }
+    }
+
+    /// All ids are below this number.
+    pub(crate) fn bound(&self) -> u32 {
+        let Some((last, others)) = self.chunks.split_last() else { return 0 };
+        (others.len() * CHUNK_NODES + last.len()) as u32
+    }
+
+    /// The node in a place, if there is one.
+    pub(crate) fn get(&self, id: NodeId) -> Option<&Node> {
+        let position = id.0 as usize;
+        let node = self.chunks.get(position / CHUNK_NODES)?.get(position % CHUNK_NODES)?;
+        (!node.is_vacant()).then_some(node)
+    }
+
+    /// Puts a node into a vacant place. The vacant ones before it are not chained until
+    /// [`Slab::chain_vacant`].
+    pub(crate) fn place(&mut self, id: NodeId, node: Node) {
+        while self.bound() <= id.0 {
+            self.push(Node::vacant(NodeId::NONE));
+        }
+        assert!(self[id].is_vacant(), "a place holds one node");
+        self.live += 1;
+        self[id] = node;
+    }
+
+    /// Lets all vacant places be found, the lowest first.
+    pub(crate) fn chain_vacant(&mut self) {
+        self.vacant = NodeId::NONE;
+        for number in (0..self.bound()).rev() {
+            let id = NodeId(number);
+            if self[id].is_vacant() {
+                self[id].next = self.vacant;
+                self.vacant = id;
+            }
+        }
     }
 
     /// How many nodes there are.
@@ -30,6 +69,7 @@ impl Slab {
     pub(crate) fn allocated_bytes(&self) -> usize {
         self.chunks.len() * CHUNK_NODES * size_of::<Node>()
             + self.chunks.capacity() * size_of::<Vec<Node>>()
+            + self.saving.memory_bytes()
     }
 
     #[inline]
@@ -53,6 +93,7 @@ impl Slab {
         core::mem::replace(&mut self[id], vacant)
     }
 
+    #[inline]
     fn push(&mut self, node: Node) -> NodeId {
         let full = self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK_NODES);
         if full {
@@ -83,6 +124,9 @@ impl IndexMut<NodeId> for Slab {
     #[inline]
     fn index_mut(&mut self, id: NodeId) -> &mut Node {
         let position = id.0 as usize;
+        if self.saving.awaits(id) {
+            self.saving.keep(id, &self.chunks[position / CHUNK_NODES][position % CHUNK_NODES]);
+        }
         &mut self.chunks[position / CHUNK_NODES][position % CHUNK_NODES]
     }
 }

@@ -1,6 +1,6 @@
 //! One number for the whole state, to compare replicas.
 
-use crate::node::NodeId;
+use crate::node::{Node, NodeId};
 use crate::tree::Tree;
 
 /// Hashes every node in the order of [`Tree::next_in_order`].
@@ -10,19 +10,16 @@ pub(crate) fn state_hash(tree: &Tree) -> u64 {
     let mut hash = Hash(0);
     let mut next = Some(NodeId::ROOT);
     while let Some(id) = next {
-        let node = &tree.nodes[id];
-        hash.bytes(node.key());
-        hash.number(u64::from(node.marks.state()));
-        hash.number(node.create_index);
-        hash.number(node.create_time_ms);
-        hash.number(node.update_index);
-        hash.number(node.update_time_ms);
-        hash.bytes(node.value());
-        if let Some(lifetime) = node.lifetime() {
-            hash.bytes(&lifetime.to_bytes());
-        }
+        hash.node(&tree.nodes[id]);
         next = tree.next_in_order(id);
     }
+    hash.0
+}
+
+/// The hash of one node. Their sum does not depend on an order, and so not on that of siblings.
+pub(crate) fn node_hash(node: &Node) -> u64 {
+    let mut hash = Hash(0);
+    hash.node(node);
     hash.0
 }
 
@@ -30,6 +27,19 @@ pub(crate) fn state_hash(tree: &Tree) -> u64 {
 struct Hash(u64);
 
 impl Hash {
+    fn node(&mut self, node: &Node) {
+        self.bytes(node.key());
+        self.number(u64::from(node.marks.state()));
+        self.number(node.create_index);
+        self.number(node.create_time_ms);
+        self.number(node.update_index);
+        self.number(node.update_time_ms);
+        self.bytes(node.value());
+        if let Some(lifetime) = node.lifetime() {
+            self.bytes(&lifetime.to_bytes());
+        }
+    }
+
     #[inline]
     fn number(&mut self, number: u64) {
         // The upper half of the product depends on all bits, the fold brings it down again.

@@ -38,17 +38,41 @@ pub(crate) struct NewNode<'a> {
 impl Tree {
     /// A tree of the root alone.
     pub(crate) fn new(hash_seed: u64) -> Tree {
-        let mut nodes = Slab::new();
+        let mut tree = Tree::empty(hash_seed);
         let root = Node::new(b"", Marks::DIRECTORY, b"", None);
-        let blob_bytes = root.blob_bytes();
-        assert_eq!(nodes.insert(root), NodeId::ROOT, "the first node is the root");
+        tree.blob_bytes += root.blob_bytes();
+        assert_eq!(tree.nodes.insert(root), NodeId::ROOT, "the first node is the root");
+        tree
+    }
+
+    /// A tree without even a root, to be filled by [`Tree::place`].
+    pub(crate) fn empty(hash_seed: u64) -> Tree {
         Tree {
-            nodes,
+            nodes: Slab::new(),
             index: KeyIndex::new(hash_seed),
             deadlines: Deadlines::new(),
             watched: Watched::new(),
-            blob_bytes,
+            blob_bytes: 0,
         }
+    }
+
+    /// Puts a node that was stored back where it was, without the chain of its parent's children.
+    /// Returns whether place, key and countdown were free.
+    pub(crate) fn place(&mut self, id: NodeId, node: Node) -> bool {
+        let hash = self.index.hash(node.key());
+        let nodes = &self.nodes;
+        let is_taken = nodes.get(id).is_some()
+            || self.index.find(hash, |other| nodes[other].key() == node.key()).is_some()
+            || (id != NodeId::ROOT && node.key().is_empty());
+        if is_taken || !node.lifetime().is_none_or(|ends| self.deadlines.try_insert(&ends, id)) {
+            return false;
+        }
+        if id != NodeId::ROOT {
+            self.index.insert(hash, id);
+        }
+        self.blob_bytes += node.blob_bytes();
+        self.nodes.place(id, node);
+        true
     }
 
     /// The node with this key; the empty key is the root's.

@@ -10,6 +10,7 @@ pub struct WatchId(u32);
 
 /// The watched keys. What happens to others costs nothing: their nodes do not have the mark, and
 /// while nothing is watched creating a node costs one comparison.
+#[derive(Default)]
 pub(crate) struct Watched {
     by_key: BTreeMap<Box<[u8]>, WatchId>,
     slots: Vec<Slot>,
@@ -74,6 +75,19 @@ impl Watched {
         self.by_key.remove(&key);
         self.vacant.push(id);
         Some(key)
+    }
+
+    /// All nodes are others now: every watched key counts as changed. `missing_index` tells what is
+    /// told as the version of a key that has no node.
+    pub(crate) fn renew(&mut self, mut missing_index: impl FnMut(&[u8]) -> Option<u64>) {
+        for (key, &id) in &self.by_key {
+            let slot = &mut self.slots[id.0 as usize];
+            slot.missing_index = missing_index(key).unwrap_or(slot.missing_index);
+            if !slot.changed {
+                slot.changed = true;
+                self.changes.push(id);
+            }
+        }
     }
 
     pub(crate) fn key(&self, id: WatchId) -> &[u8] {

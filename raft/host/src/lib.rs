@@ -9,6 +9,7 @@
 //! * `applier` feeds committed entries to the machine from the memory they were written from.
 //! * `log` is the log: frames of records in segments, recovery, spare segments.
 //! * `hard_state` is the vote.
+//! * `snapshot` is the state machine on disk, in place of the log that has led to it.
 //!
 //! Acknowledged means durable: a caller hears of its entry after the write that holds it ended
 //! without an error. After a failed write nothing is acknowledged any more and the group ends with
@@ -37,6 +38,7 @@ mod ticker;
 
 pub mod hard_state;
 pub mod log;
+pub mod snapshot;
 
 pub use error::GroupError;
 pub use group::{Group, GroupStatus, ReadGate, ReadLevel};

@@ -1,0 +1,251 @@
+//! Builds a machine from a stream.
+//!
+//! The nodes come in any order. Each goes to the place that its number says; when all are there
+//! the chains of children are made, and with them everything is checked that the operations of the
+//! machine rely on.
+
+use alloc::vec::Vec;
+
+use kv_api::{lock_lease_ms, split_key};
+
+use super::record::{END_BYTES, END_NUMBER, HEAD_BYTES, Head, RECORD_HEAD_BYTES, RecordHead, Sum};
+use crate::machine::{Machine, MachineOptions};
+use crate::node::{Marks, Node, NodeId};
+use crate::tree::Tree;
+
+/// A machine in the making.
+pub struct Loader {
+    tree: Tree,
+    head: Option<Head>,
+    sum: Sum,
+    /// The beginning of a part that the next bytes go on with.
+    carry: Vec<u8>,
+    is_complete: bool,
+}
+
+/// Why bytes are no machine. They have passed their checksums, so that whoever wrote them had
+/// another idea of the format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Malformed {
+    /// The stream has a version that this program does not know.
+    Version(u32),
+    /// The stream ends too early, or goes on behind its end.
+    Length,
+    /// A record contradicts itself.
+    Record {
+        /// The node's number.
+        number: u32,
+    },
+    /// A node contradicts the others.
+    Node {
+        /// The node's number.
+        number: u32,
+    },
+    /// The number of records or the sum of their hashes is another one.
+    Sum,
+}
+
+impl core::fmt::Display for Malformed {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Malformed::Version(version) => {
+                write!(formatter, "version {version} of the tree is newer than this program")
+            }
+            Malformed::Length => formatter.write_str("the tree does not end where it should"),
+            Malformed::Record { number } => write!(formatter, "record of node {number} is no node"),
+            Malformed::Node { number } => {
+                write!(formatter, "node {number} contradicts the rest of the tree")
+            }
+            Malformed::Sum => formatter.write_str("the tree is not the one that was saved"),
+        }
+    }
+}
+
+impl Loader {
+    /// A loader that has seen nothing.
+    pub fn new(options: MachineOptions) -> Loader {
+        Loader {
+            tree: Tree::empty(options.hash_seed),
+            head: None,
+            sum: Sum::default(),
+            carry: Vec::new(),
+            is_complete: false,
+        }
+    }
+
+    /// Takes the next bytes of the stream, which may be cut anywhere.
+    ///
+    /// # Errors
+    /// When they are no part of a stream; the loader is of no use then.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        let mut rest = bytes;
+        while !self.carry.is_empty() && !rest.is_empty() {
+            let carried = core::mem::take(&mut self.carry);
+            let wanted = self.part_bytes(&carried)?;
+            let (more, behind) =
+                rest.split_at(wanted.saturating_sub(carried.len()).min(rest.len()));
+            self.carry = carried;
+            self.carry.extend_from_slice(more);
+            rest = behind;
+            if self.carry.len() == wanted {
+                let part = core::mem::take(&mut self.carry);
+                // What was missing may have been the lengths: then more is wanted now.
+                if self.part_bytes(&part)? == wanted {
+                    self.take(&part)?;
+                } else {
+                    self.carry = part;
+                }
+            }
+        }
+        while !rest.is_empty() {
+            let wanted = self.part_bytes(rest)?;
+            let Some((part, behind)) = rest.split_at_checked(wanted) else {
+                self.carry.extend_from_slice(rest);
+                return Ok(());
+            };
+            self.take(part)?;
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// The machine, once its whole stream was fed.
+    ///
+    /// # Errors
+    /// When the stream is not complete, or its nodes do not fit together.
+    pub fn finish(mut self) -> Result<Machine, Malformed> {
+        let (Some(head), true) = (self.head, self.is_complete) else {
+            return Err(Malformed::Length);
+        };
+        self.link_children()?;
+        self.tree.nodes.chain_vacant();
+        Ok(Machine::loaded(self.tree, head.applied_index))
+    }
+
+    /// Bytes of the part that begins with `bytes`, as far as they say.
+    fn part_bytes(&self, bytes: &[u8]) -> Result<usize, Malformed> {
+        if self.is_complete {
+            return Err(Malformed::Length);
+        }
+        if self.head.is_none() {
+            return Ok(HEAD_BYTES);
+        }
+        if bytes.first_chunk().is_some_and(|word| u32::from_le_bytes(*word) == END_NUMBER) {
+            return Ok(END_BYTES);
+        }
+        let head = bytes.first_chunk().map(RecordHead::decode);
+        match (head, bytes.len()) {
+            (Some(head), _) => Ok(RECORD_HEAD_BYTES + head.body_bytes()),
+            // Which of the two it is shows in the first four bytes.
+            (None, 0..4) => Ok(4),
+            (None, _) => Ok(RECORD_HEAD_BYTES),
+        }
+    }
+
+    /// Takes a whole part.
+    fn take(&mut self, part: &[u8]) -> Result<(), Malformed> {
+        let Some(stream) = self.head else {
+            let head = part.first_chunk().ok_or(Malformed::Length)?;
+            self.head = Some(Head::decode(head).map_err(Malformed::Version)?);
+            return Ok(());
+        };
+        let Some((head, body)) = part.split_first_chunk() else {
+            let end = part.first_chunk().map(Sum::decode).ok_or(Malformed::Length)?;
+            self.is_complete = true;
+            return if end == self.sum { Ok(()) } else { Err(Malformed::Sum) };
+        };
+        let head = RecordHead::decode(head);
+        let malformed = Malformed::Record { number: head.number };
+        let id = NodeId(head.number);
+        if id.0 >= stream.bound {
+            return Err(malformed);
+        }
+        let node = head.node(body).ok_or(malformed)?;
+        self.sum.add(&node);
+        if !self.tree.place(id, node) { Err(malformed) } else { Ok(()) }
+    }
+
+    /// Makes the chains of children from what each child knows.
+    fn link_children(&mut self) -> Result<(), Malformed> {
+        let bound = self.tree.nodes.bound();
+        for number in 0..bound {
+            let id = NodeId(number);
+            if self.tree.nodes[id].is_vacant() {
+                continue;
+            }
+            let wrong = Malformed::Node { number };
+            if !self.is_in_place(id) || (id != NodeId::ROOT && !self.append(id)) {
+                return Err(wrong);
+            }
+        }
+        for number in 1..bound {
+            let id = NodeId(number);
+            let node = &self.tree.nodes[id];
+            if !node.is_vacant() && node.next == NodeId::NONE {
+                let parent = node.parent;
+                let mut links = self.tree.nodes[parent].links();
+                links.last = id;
+                self.tree.nodes[parent].set_links(links);
+            }
+        }
+        // Chains that hang together from the root have no circles, and nothing is beside them.
+        let mut count = 0;
+        let mut next = (bound > 0).then_some(NodeId::ROOT);
+        while let Some(id) = next {
+            count += 1;
+            next = self.tree.next_in_order(id);
+        }
+        if count == self.tree.nodes.len() { Ok(()) } else { Err(Malformed::Node { number: 0 }) }
+    }
+
+    /// Whether key, marks and parent of a node fit together.
+    fn is_in_place(&self, id: NodeId) -> bool {
+        let nodes = &self.tree.nodes;
+        let node = &nodes[id];
+        if id == NodeId::ROOT {
+            return node.key().is_empty()
+                && node.marks == Marks::DIRECTORY
+                && (node.parent, node.previous) == (NodeId::NONE, NodeId::NONE);
+        }
+        let Some(parent) = nodes.get(node.parent).filter(|node| node.marks.is_directory()) else {
+            return false;
+        };
+        let (above, name) = split_key(node.key());
+        let is_entry = node.marks.contains(Marks::LOCK) && !node.marks.is_directory();
+        let is_temporary = node.marks.contains(Marks::TEMPORARY);
+        // Who expires: what is temporary, and every entry of a lock.
+        let expires = node.marks.contains(Marks::EXPIRES) == (is_temporary || is_entry);
+        let is_inside = parent.marks.contains(Marks::TEMPORARY)
+            || parent.marks.contains(Marks::UNDER_TEMPORARY);
+        let fits = node.marks.contains(Marks::UNDER_TEMPORARY) == is_inside;
+        let has_lease = lock_lease_ms(node.value()).is_some_and(|lease_ms| lease_ms >= 0);
+        let is_lock = parent.marks.is_lock_directory();
+        above == parent.key()
+            && !name.is_empty()
+            && expires
+            && fits
+            && is_lock == is_entry
+            && (!is_entry || has_lease)
+    }
+
+    /// Hangs a node behind the one created before it, or at the head of its parent's children.
+    fn append(&mut self, id: NodeId) -> bool {
+        let nodes = &mut self.tree.nodes;
+        let (parent, previous) = (nodes[id].parent, nodes[id].previous);
+        let mut links = nodes[parent].links();
+        links.count += 1;
+        match previous.some() {
+            Some(before) => {
+                let is_sibling = |node: &&Node| node.parent == parent && node.next == NodeId::NONE;
+                if before == id || nodes.get(before).filter(is_sibling).is_none() {
+                    return false;
+                }
+                nodes[before].next = id;
+            }
+            None if links.first != NodeId::NONE => return false,
+            None => links.first = id,
+        }
+        nodes[parent].set_links(links);
+        true
+    }
+}

@@ -1,0 +1,9 @@
+//! Snapshots of the state machine: their files, when they are made, and how they travel.
+//!
+//! Pure, over bytes: `header`, `chunk`, `trailer`, and `check`, which reads them in their order.
+
+pub mod check;
+pub mod chunk;
+pub mod header;
+pub mod name;
+pub mod trailer;
