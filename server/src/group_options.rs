@@ -1,8 +1,8 @@
 //! From the configuration to the options of a raft group.
 
 use raft_core::{Config as Membership, GroupId, NodeId, RaftOptions, ReadMode};
-use raft_host::GroupOptions;
 use raft_host::log::segment::Identity as LogIdentity;
+use raft_host::{GroupOptions, SnapshotOptions};
 
 use crate::config::{Config, Group, Reads};
 use crate::identity::Identity;
@@ -40,6 +40,17 @@ pub fn group_options(config: &Config, group: &Group, node: &Identity, seed: u64)
         // Nobody follows, and whoever joins later is served from the files.
         1 => 0,
         _ => config.log.cache_bytes_max.as_usize(),
+    };
+    let snapshot = &config.snapshot;
+    options.snapshots = SnapshotOptions {
+        interval: snapshot.interval,
+        log_bytes: snapshot.log_bytes.bytes(),
+        keep: usize::from(snapshot.keep),
+        at_stop: snapshot.at_stop,
+        save_bytes_per_second: snapshot.save_bytes_per_second.bytes(),
+        kept_bytes_max: snapshot.kept_bytes_max.as_usize(),
+        log_delete_delay: config.log.delete_delay,
+        send_bytes_per_second: snapshot.send_bytes_per_second.bytes(),
     };
     options
 }

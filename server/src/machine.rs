@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kv_api::{encode_grant, encode_response_body};
-use kv_machine::{LockGranted, Machine, MachineOptions, Outcome, Stamp};
+use kv_machine::{Loader, LockGranted, Machine, MachineOptions, Malformed, Outcome, Shed, Stamp};
 use moment::Moment;
 use planted::{Bug, is_on};
 use raft_core::GroupId;
-use raft_host::{Entry, Refusal, StateMachine};
+use raft_host::{Entry, LoadFault, Refusal, SnapshotPiece, StateMachine};
 use runtime::Clock;
 use wire::{BizCode, Command, RespCode, ResponseHead, encode_response};
 
@@ -21,6 +21,11 @@ use crate::witness::Witness;
 /// Applies entries to the tree and answers those who wait for them.
 pub struct KvStateMachine {
     tree: Machine,
+    hash_seed: u64,
+    /// The tree that is to take its place.
+    loading: Option<Loader>,
+    /// The tree whose place was taken.
+    replaced: Option<Shed>,
     replies: Rc<Replies>,
     clock: Clock,
     /// Nobody listens while the log is replayed.
@@ -38,6 +43,9 @@ impl KvStateMachine {
         let last_apply = clock.now();
         KvStateMachine {
             tree,
+            hash_seed,
+            loading: None,
+            replaced: None,
             replies,
             clock,
             news: None,
@@ -137,6 +145,70 @@ impl StateMachine for KvStateMachine {
             }
         }
         self.replies.flush();
+    }
+
+    fn begin_snapshot(&mut self, kept_bytes_max: usize, stream: &mut Vec<u8>) {
+        self.tree.begin_snapshot(kept_bytes_max, stream);
+    }
+
+    fn snapshot_piece(&mut self, bytes: usize, stream: &mut Vec<u8>) -> SnapshotPiece {
+        match self.tree.snapshot_piece(bytes, stream) {
+            kv_machine::SnapshotPiece::More => SnapshotPiece::More,
+            kv_machine::SnapshotPiece::Last => SnapshotPiece::Last,
+            kv_machine::SnapshotPiece::Overrun => SnapshotPiece::Overrun,
+        }
+    }
+
+    fn end_snapshot(&mut self) {
+        self.tree.end_snapshot();
+    }
+
+    fn begin_load(&mut self) {
+        self.loading = Some(Loader::new(MachineOptions { hash_seed: self.hash_seed }));
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), LoadFault> {
+        match &mut self.loading {
+            Some(loading) => loading.feed(bytes).map_err(load_fault),
+            None => Err(LoadFault::Malformed("nothing is being loaded".to_owned())),
+        }
+    }
+
+    fn prepare_load(&mut self) -> Result<bool, LoadFault> {
+        match &mut self.loading {
+            Some(loading) => loading.link(LINK_STEPS).map_err(load_fault),
+            None => Err(LoadFault::Malformed("nothing is being loaded".to_owned())),
+        }
+    }
+
+    fn finish_load(&mut self) {
+        let Some(loading) = self.loading.take() else { return };
+        self.replaced = Some(loading.finish().replace(&mut self.tree));
+        if let Some((group, witness)) = &self.witness {
+            witness.restored(*group, self.tree.applied_index());
+        }
+        // Deadlines and watched keys are others now.
+        self.batch_end();
+    }
+
+    fn drop_replaced(&mut self) -> bool {
+        let is_more = self.replaced.as_mut().is_some_and(Shed::step);
+        if !is_more {
+            self.replaced = None;
+        }
+        is_more
+    }
+}
+
+/// Steps of fitting a loaded tree together before others get their turn: some hundred microseconds.
+const LINK_STEPS: u32 = 4096;
+
+/// What the tree says of a stream that is none.
+fn load_fault(malformed: Malformed) -> LoadFault {
+    let text = malformed.to_string();
+    match malformed {
+        Malformed::Version(_) => LoadFault::Newer(text),
+        _ => LoadFault::Malformed(text),
     }
 }
 

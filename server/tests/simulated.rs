@@ -14,6 +14,7 @@ use client::fiber::Client;
 use client::{BizCode, Error, Reason};
 use runtime::Shard;
 use runtime::sim::{CrashKind, Ending, NodeKey, World};
+use server::config::ByteSize;
 
 use crate::counters::Ledger;
 use crate::simulated::{LIMIT, PROGRAMS, Process, client, config, key, start_program, world};
@@ -83,7 +84,11 @@ fn three_nodes_serve_all_operations_and_the_seed_decides_everything() {
 /// Lets a node die several times at any moment, the starts included. Returns what was acknowledged.
 fn survive(seed: u64, lives: u32) -> u64 {
     let world = world(seed);
-    let config = config(1, 2);
+    let mut config = config(1, 2);
+    if seed.is_multiple_of(2) {
+        config.snapshot.log_bytes = ByteSize::kib(64);
+        config.log.delete_delay = Duration::from_millis(20);
+    }
     let ledger = Ledger::default();
     let mut process = Process::start(&world, &config);
     ledger.start(&world, &config);

@@ -42,6 +42,10 @@ impl Witness for NodeWitness {
         GROUPS.with_borrow_mut(|groups| drop(groups.insert(key, group.clone())));
     }
 
+    fn restored(&self, group: GroupId, index: u64) {
+        self.members().restored(self.node, group, index);
+    }
+
     fn applies(&self, group: GroupId, entry: &Entry<'_>) {
         self.members().applies(self.node, group, entry);
     }

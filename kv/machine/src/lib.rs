@@ -57,7 +57,7 @@ mod watched;
 pub use children::Children;
 pub use kv_api::KvNode as NodeView;
 pub use lock::LockGranted;
-pub use machine::{Machine, MachineOptions};
+pub use machine::{Machine, MachineOptions, Shed};
 pub use outcome::Outcome;
 pub use snapshot::{Loader, Malformed, SnapshotPiece};
 pub use stamp::Stamp;

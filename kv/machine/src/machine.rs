@@ -24,6 +24,16 @@ pub struct Machine {
     applied_index: u64,
 }
 
+/// A machine that is not used any more, to be dropped in steps: a large one takes long.
+pub struct Shed(Tree);
+
+impl Shed {
+    /// Drops some thousand nodes. Returns whether there are more.
+    pub fn step(&mut self) -> bool {
+        self.0.nodes.shed()
+    }
+}
+
 /// What a machine is told at its start.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MachineOptions {
@@ -46,8 +56,8 @@ impl Machine {
     }
 
     /// Takes the place of `old`: whatever was watched there is watched here, under the same ids, and
-    /// counts as changed.
-    pub fn replace(mut self, old: &mut Machine) {
+    /// counts as changed. What is left of the old one is returned.
+    pub fn replace(mut self, old: &mut Machine) -> Shed {
         let mut watched = core::mem::take(&mut old.tree.watched);
         watched.renew(|key| match self.tree.find(key) {
             Some(id) => {
@@ -58,7 +68,7 @@ impl Machine {
             None => Some(self.nearest_update_index(key)),
         });
         self.tree.watched = watched;
-        *old = self;
+        Shed(core::mem::replace(old, self).tree)
     }
 
     /// Applies a committed entry, whatever its payload is.

@@ -38,7 +38,7 @@ impl Slab {
     }
 
     /// Puts a node into a vacant place. The vacant ones before it are not chained until
-    /// [`Slab::chain_vacant`].
+    /// [`Slab::chain_if_vacant`].
     pub(crate) fn place(&mut self, id: NodeId, node: Node) {
         while self.bound() <= id.0 {
             self.push(Node::vacant(NodeId::NONE));
@@ -48,16 +48,19 @@ impl Slab {
         self[id] = node;
     }
 
-    /// Lets all vacant places be found, the lowest first.
-    pub(crate) fn chain_vacant(&mut self) {
-        self.vacant = NodeId::NONE;
-        for number in (0..self.bound()).rev() {
-            let id = NodeId(number);
-            if self[id].is_vacant() {
-                self[id].next = self.vacant;
-                self.vacant = id;
-            }
+    /// Lets a vacant place be found before those that were found so far.
+    pub(crate) fn chain_if_vacant(&mut self, id: NodeId) {
+        if self[id].is_vacant() {
+            self[id].next = self.vacant;
+            self.vacant = id;
         }
+    }
+
+    /// Drops some of the last nodes, for a slab that is not used any more. Returns whether there are
+    /// more.
+    pub(crate) fn shed(&mut self) -> bool {
+        drop(self.chunks.pop());
+        !self.chunks.is_empty()
     }
 
     /// How many nodes there are.

@@ -58,7 +58,8 @@ fn load(stream: &[u8], cut: usize) -> Result<Machine, Malformed> {
     for piece in stream.chunks(cut.max(1)) {
         loader.feed(piece)?;
     }
-    loader.finish()
+    while !loader.link(100)? {}
+    Ok(loader.finish())
 }
 
 fn assert_same(loaded: &Machine, hash: u64, index: u64, expiry: Option<u64>, length: usize) {
@@ -176,7 +177,8 @@ fn pitfall_29_watches_go_over_to_the_machine_of_a_snapshot() {
     let ids = keys.map(|key| old.watch(key));
     let gone = old.watch(b"gone");
     old.unwatch(gone);
-    loaded.replace(&mut old);
+    let mut shed = loaded.replace(&mut old);
+    while shed.step() {}
     assert_eq!(old.state_hash(), run.machine.state_hash());
     let mut changes = Vec::new();
     old.take_changes(&mut changes);

@@ -11,7 +11,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use raft_core::{Config, GroupId, NodeId, RaftOptions};
-use raft_host::{Entry, Group, GroupError, GroupOptions, Identity, Refusal, StateMachine};
+use raft_host::{
+    Entry, Group, GroupError, GroupOptions, Identity, LoadFault, Refusal, SnapshotPiece,
+    StateMachine,
+};
 use runtime::{
     BLOCK, BootError, BootPlan, OpenOptions, Shard, ShardPlacement, Signal, StopHandle, boot,
 };
@@ -40,6 +43,30 @@ impl StateMachine for Nothing {
 
     fn refuse(&mut self, (): (), refusal: Refusal) {
         println!("refused: {refusal:?}");
+    }
+
+    fn begin_snapshot(&mut self, _: usize, _: &mut Vec<u8>) {}
+
+    fn snapshot_piece(&mut self, _: usize, _: &mut Vec<u8>) -> SnapshotPiece {
+        SnapshotPiece::Last
+    }
+
+    fn end_snapshot(&mut self) {}
+
+    fn begin_load(&mut self) {}
+
+    fn load(&mut self, _: &[u8]) -> Result<(), LoadFault> {
+        Ok(())
+    }
+
+    fn prepare_load(&mut self) -> Result<bool, LoadFault> {
+        Ok(true)
+    }
+
+    fn finish_load(&mut self) {}
+
+    fn drop_replaced(&mut self) -> bool {
+        false
     }
 
     fn batch_end(&mut self) {

@@ -67,6 +67,7 @@ impl<M: StateMachine> Shared<M> {
         let mut bursts = Bursts::new(slice.frame.records().get(slice.position..));
         let mut machine = self.machine.borrow_mut();
         let mut next = slice.first;
+        let mut newest_ms = 0;
         while next <= slice.last {
             let burst = bursts.read((slice.last.since(next) + 1) as usize);
             if burst.is_empty() {
@@ -82,6 +83,7 @@ impl<M: StateMachine> Shared<M> {
                 if kind == EntryKind::Command {
                     machine.apply(Entry { index, time_ms, payload: record.payload }, caller);
                 }
+                newest_ms = time_ms;
                 next = next.next();
             }
             if self.shard.clock().now() >= until {
@@ -95,6 +97,7 @@ impl<M: StateMachine> Shared<M> {
         let pending_bytes = if slice.was_pending { bytes as u64 } else { 0 };
         core.tail.note_applied(applied, &slice.frame, slice.position + bytes, pending_bytes);
         core.raft.applied(applied);
+        core.applied_ms = core.applied_ms.max(newest_ms);
         drop(core);
         self.drain(&[]);
         self.changed.notify_all();

@@ -27,6 +27,8 @@ pub(crate) struct Core<C> {
     pub(crate) is_writing: bool,
     /// Entries up to here may be applied.
     pub(crate) apply_to: Index,
+    /// The time of the newest entry that was applied.
+    pub(crate) applied_ms: u64,
     /// The time that entries carry.
     pub(crate) clock: EntryClock,
     /// Number of the oldest segment of the log.

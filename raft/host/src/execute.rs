@@ -12,6 +12,7 @@ use crate::error::GroupError;
 use crate::log::spares::Spares;
 use crate::options::GroupOptions;
 use crate::ports::{Outbox, Refusal, StateMachine};
+use crate::snapshot::save::Snapshots;
 
 /// What the fibers of a group share.
 pub(crate) struct Shared<M: StateMachine> {
@@ -22,6 +23,7 @@ pub(crate) struct Shared<M: StateMachine> {
     pub(crate) machine: RefCell<M>,
     pub(crate) outbox: RefCell<Option<Rc<dyn Outbox>>>,
     pub(crate) spares: Rc<Spares>,
+    pub(crate) snapshots: Snapshots,
     pub(crate) fibers: FiberGroup,
     pub(crate) life: RefCell<Life>,
     /// Whether proposals are accepted; follows `life`.
@@ -144,6 +146,7 @@ impl<M: StateMachine> Shared<M> {
         if self.has_ended() {
             self.spares.stop();
         }
+        self.snapshots.work.set();
         for signal in [&self.write_work, &self.apply_work, &self.send_work, &self.tick_work] {
             signal.set();
         }

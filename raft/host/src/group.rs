@@ -3,15 +3,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use raft_core::{
-    ConfigEntry, GroupId, Index, Message, NodeId, Position, ReadAnswer, ReadToken, RoleName, Status,
-};
+use raft_core::{GroupId, Index, Message, NodeId, ReadAnswer, ReadToken, RoleName, Status};
 
 use crate::error::GroupError;
 use crate::execute::{Life, Shared};
-use crate::options::SnapshotBoundary;
 use crate::ports::{Outbox, Refusal, StateMachine};
 use crate::received;
+use crate::snapshot::save::SaveFailed;
+use crate::snapshot::status::{SnapshotStatus, StoredSnapshot};
 
 /// A handle to an open group; clones are the same group. All of it stays on one shard.
 pub struct Group<M: StateMachine>(pub(crate) Rc<Shared<M>>);
@@ -215,32 +214,18 @@ impl<M: StateMachine> Group<M> {
         self.0.tick_work.set();
     }
 
-    /// What a snapshot of the state machine as it is now covers. `None` while a membership that is
-    /// not applied yet is in the log.
-    pub fn boundary(&self) -> Option<SnapshotBoundary> {
-        let core = self.0.core.borrow();
-        let status = core.raft.status();
-        let index = core.tail.applied();
-        let term = core.raft.term_of(index)?;
-        let config = ConfigEntry { index: status.config_index, config: status.config };
-        let position = Position { index, term };
-        (config.index <= index).then_some(SnapshotBoundary { position, config })
+    /// Saves a snapshot of all that is applied, unless the newest one has it.
+    ///
+    /// # Errors
+    /// Why there is none. The group goes on.
+    pub async fn save_snapshot(&self) -> Result<StoredSnapshot, SaveFailed> {
+        let answer = self.0.snapshots.request();
+        answer.await.unwrap_or(Err(SaveFailed::Stopped))
     }
 
-    /// A snapshot that holds everything up to `boundary` is durable: the log before it is not
-    /// needed any more. Its files are used again. Applied entries only; the next
-    /// [`Group::open`] must be given this snapshot or a newer one.
-    pub fn compact(&self, boundary: Index) {
-        let mut core = self.0.core.borrow_mut();
-        core.raft.compacted(boundary);
-        if let Some(needed) = core.tail.drop_head(boundary) {
-            for number in core.oldest_segment..needed {
-                self.0.spares.recycle(number);
-            }
-            core.oldest_segment = core.oldest_segment.max(needed);
-        }
-        drop(core);
-        self.0.drain(&[]);
+    /// The snapshots of the group on this node.
+    pub fn snapshots(&self) -> SnapshotStatus {
+        self.0.snapshots.status()
     }
 
     /// The state of the group.
@@ -274,6 +259,10 @@ impl<M: StateMachine> Group<M> {
         shared.begin_life(Life::Stopping);
         while *shared.life.borrow() == Life::Stopping && shared.has_accepted_work() {
             shared.changed.wait().await;
+        }
+        if shared.options.snapshots.at_stop && *shared.life.borrow() == Life::Stopping {
+            // What fails is said where it fails; the log has everything.
+            let _ = self.save_snapshot().await;
         }
         shared.begin_life(Life::Closing);
         shared.refuse_behind(Index::ZERO, Refusal::OutcomeUnknown);

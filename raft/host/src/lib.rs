@@ -18,6 +18,7 @@
 //! Not here: sockets, connections, what a command means.
 
 mod applier;
+mod beginning;
 mod bursts;
 mod bytes;
 mod core;
@@ -45,4 +46,7 @@ pub use group::{Group, GroupStatus, ReadGate, ReadLevel};
 pub use log::segment::Identity;
 pub use members::ChangeFailed;
 pub use options::{GroupOptions, SnapshotBoundary};
-pub use ports::{Entry, Outbox, Refusal, StateMachine};
+pub use ports::{Entry, LoadFault, Outbox, Refusal, SnapshotPiece, StateMachine};
+pub use snapshot::options::SnapshotOptions;
+pub use snapshot::save::SaveFailed;
+pub use snapshot::status::{SnapshotStatus, StoredSnapshot};

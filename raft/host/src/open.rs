@@ -2,30 +2,27 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
-use raft_core::{
-    Config, ConfigEntry, HardState, Index, Raft, ReadsSettled, RestoreError, Restored,
-};
-use runtime::{Condition, FiberGroup, Shard, Signal};
+use runtime::{Condition, FiberGroup, Moment, Shard, Signal};
 
 use crate::applier;
-use crate::core::{Core, Limits};
-use crate::entry_clock::EntryClock;
+use crate::beginning::{Begun, begin};
 use crate::error::{GroupError, during};
 use crate::execute::{Life, Shared};
 use crate::group::Group;
 use crate::hard_state::{HardStateFile, SavedState};
-use crate::log::recovery::Recovered;
 use crate::log::replay::{Replayed, replay};
-use crate::log::segment::{segment_name, segment_number};
+use crate::log::segment::segment_number;
 use crate::log::spares::{Segment, SegmentPlan, Spares};
-use crate::log::tail::LogTail;
 use crate::log::writer::LogWriter;
 use crate::options::{GroupOptions, HARD_STATE};
 use crate::persist::Persist;
 use crate::ports::StateMachine;
-use crate::proposals::Proposals;
-use crate::restart::Restart;
+use crate::restart::{Base, Restart};
+use crate::snapshot::load::load_newest;
+use crate::snapshot::save::{self, Snapshots};
+use crate::snapshot::store::SnapshotStore;
 use crate::{send, ticker};
 
 impl<M: StateMachine> Group<M> {
@@ -48,9 +45,21 @@ impl<M: StateMachine> Group<M> {
             frame_bytes_max: options.frame_bytes_max(),
             is_synced: options.sync_force,
         };
+        let store = SnapshotStore::new(
+            shard,
+            options.snapshot_dir(),
+            options.identity,
+            options.snapshots.keep,
+        );
         make_directories(shard, &plan.dir).await?;
+        make_directories(shard, &options.snapshot_dir()).await?;
         let hard_state = open_hard_state(shard, &options, &plan).await?;
-        let mut restart = Restart::new(&options, *hard_state.state(), machine);
+        let mut machine = machine;
+        let base = match load_newest(shard, &store, &mut machine).await? {
+            Some(header) => Base { boundary: header.boundary, time_ms: header.time_ms },
+            None => Base::founded_with(options.founding.clone()),
+        };
+        let mut restart = Restart::new(&options, &base, *hard_state.state(), machine);
         let mark = hard_state.state().durable_sequence;
         let replayed = replay(shard, &plan, mark, &mut |recovery, header, records| {
             restart.take(recovery, header, records);
@@ -60,7 +69,8 @@ impl<M: StateMachine> Group<M> {
             let group = options.identity.group.0;
             tracing::warn!(group, ?torn, "cut a frame that was never completely written");
         }
-        start(shard, options, plan, hard_state, restart, replayed).await
+        let found = Found { base, store, hard_state, replayed };
+        start(shard, options, plan, found, restart).await
     }
 }
 
@@ -104,20 +114,24 @@ async fn open_hard_state(
     HardStateFile::create(shard, &options.dir, HARD_STATE, options.identity, state).await
 }
 
+/// What was on the disk.
+pub(crate) struct Found {
+    pub(crate) base: Base,
+    store: SnapshotStore,
+    pub(crate) hard_state: HardStateFile,
+    pub(crate) replayed: Replayed,
+}
+
 async fn start<M: StateMachine>(
     shard: &Shard,
     options: GroupOptions,
     plan: SegmentPlan,
-    hard_state: HardStateFile,
+    found: Found,
     restart: Restart<M>,
-    replayed: Replayed,
 ) -> Result<Group<M>, GroupError> {
+    let Begun { core, machine, log_bytes } = begin(shard, &options, &plan, &found, restart)?;
+    let Found { store, hard_state, replayed, .. } = found;
     let Replayed { recovered, mut segments, numbers } = replayed;
-    let oldest = numbers.0;
-    check_beginning(&options, &plan, &recovered, oldest)?;
-    let (machine, applied, commit) = restart.finish(&recovered);
-    let restored = restored(&options, hard_state.state().hard_state, &recovered, applied, commit)?;
-    let raft = Raft::new(options.raft.clone(), restored, shard.clock().now())?;
     let current = segments.pop_front();
     let spares = Spares::new(shard, plan.clone(), segments, numbers.1);
     let fibers = FiberGroup::new(shard, "group");
@@ -128,21 +142,10 @@ async fn start<M: StateMachine>(
         None => first_segment(&spares).await?,
     };
     let seed = options.identity.seed();
-    let tail = LogTail::new(shard, &options, recovered.image.clone(), applied);
     let log = LogWriter::new(&plan, current, &recovered, Rc::clone(&spares), fibers.clone());
-    let core = Core {
-        raft,
-        limits: Limits::of(&options),
-        proposals: Proposals::new(),
-        hard_state_wanted: None,
-        is_writing: false,
-        apply_to: applied,
-        clock: EntryClock::behind(recovered.time_ms),
-        oldest_segment: oldest,
-        room: 0,
-        change_outcome: None,
-        reads: ReadsSettled::default(),
-        tail,
+    let due = match options.snapshots.interval {
+        Duration::ZERO => Moment::MAX,
+        interval => shard.clock().now() + interval,
     };
     let shared = Rc::new(Shared {
         shard: shard.clone(),
@@ -151,6 +154,7 @@ async fn start<M: StateMachine>(
         machine: RefCell::new(machine),
         outbox: RefCell::new(None),
         spares,
+        snapshots: Snapshots::new(store, log_bytes, due),
         fibers: fibers.clone(),
         life: RefCell::new(Life::Running),
         accepts: Cell::new(true),
@@ -168,63 +172,8 @@ async fn start<M: StateMachine>(
     drop(fibers.spawn("apply", applier::run(Rc::clone(&shared))));
     drop(fibers.spawn("send", send::run(Rc::clone(&shared))));
     drop(fibers.spawn("tick", ticker::run(Rc::clone(&shared))));
+    drop(fibers.spawn("snapshots", save::run(Rc::clone(&shared))));
     Ok(Group(shared))
-}
-
-/// The log must go on where the snapshot ends, or begin before that.
-fn check_beginning(
-    options: &GroupOptions,
-    plan: &SegmentPlan,
-    recovered: &Recovered,
-    oldest: u64,
-) -> Result<(), GroupError> {
-    let boundary = options.snapshot.position.index;
-    match recovered.image.first() {
-        Some(first) if first > boundary.next() => Err(GroupError::Damaged {
-            path: format!("{}/{}", plan.dir, segment_name(oldest)),
-            offset: 0,
-            index: Some(boundary.next()),
-            what: format!("the log begins at {first}, but the snapshot ends at {boundary}"),
-        }),
-        None if recovered.image.last().index > boundary => Err(GroupError::Damaged {
-            path: plan.dir.clone(),
-            offset: 0,
-            index: Some(boundary.next()),
-            what: "the log was begun anew behind a snapshot that is newer than this one".to_owned(),
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// What consensus starts from: the entries behind the snapshot.
-fn restored(
-    options: &GroupOptions,
-    hard_state: HardState,
-    recovered: &Recovered,
-    applied: Index,
-    commit: Index,
-) -> Result<Restored, GroupError> {
-    let boundary = options.snapshot.position;
-    let image = &recovered.image;
-    let mut configs = Vec::new();
-    for (index, payload) in image.configs() {
-        let malformed = |_| RestoreError::Config { index: *index };
-        if *index > boundary.index {
-            let config = Config::decode(payload).map_err(malformed)?;
-            configs.push(ConfigEntry { index: *index, config });
-        }
-    }
-    Ok(Restored {
-        hard_state,
-        boundary,
-        config: options.snapshot.config.clone(),
-        runs: image.runs_behind(boundary.index),
-        last: image.last().index.max(boundary.index),
-        configs,
-        commit,
-        applied,
-        standing: options.standing,
-    })
 }
 
 /// The first segment of a new log. When it cannot be made there is no group.

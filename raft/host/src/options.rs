@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use raft_core::entry::record_size;
-use raft_core::{Config, ConfigEntry, Index, Position, RaftOptions, Standing};
+use raft_core::{Config, ConfigEntry, Position, RaftOptions, Standing};
 
 use crate::error::GroupError;
 use crate::log::frame::frame_size;
 use crate::log::segment::{BLOCK, Identity};
+use crate::snapshot::options::SnapshotOptions;
 
 /// Name of the file that holds term and vote.
 pub(crate) const HARD_STATE: &str = "hard-state";
@@ -21,8 +22,10 @@ pub struct GroupOptions {
     pub identity: Identity,
     /// The settings of consensus.
     pub raft: RaftOptions,
-    /// What the state machine holds when the group is opened.
-    pub snapshot: SnapshotBoundary,
+    /// The members that the group is founded with; what it has written since counts more.
+    pub founding: Config,
+    /// When snapshots are made, and what is kept.
+    pub snapshots: SnapshotOptions,
     /// Which life of the node's disk this is.
     pub incarnation: u64,
     /// Whether this node may vote when the group opens; [`crate::Group::set_standing`] changes it.
@@ -57,14 +60,6 @@ pub struct SnapshotBoundary {
     pub config: ConfigEntry,
 }
 
-impl SnapshotBoundary {
-    /// The beginning of a group with these members.
-    pub fn founded_with(config: Config) -> SnapshotBoundary {
-        let config = ConfigEntry { index: Index::ZERO, config };
-        SnapshotBoundary { position: Position::default(), config }
-    }
-}
-
 impl GroupOptions {
     /// Settings with the usual limits.
     pub fn new(dir: &str, identity: Identity, raft: RaftOptions, founding: Config) -> GroupOptions {
@@ -72,7 +67,8 @@ impl GroupOptions {
             dir: dir.to_owned(),
             identity,
             raft,
-            snapshot: SnapshotBoundary::founded_with(founding),
+            founding,
+            snapshots: SnapshotOptions::default(),
             incarnation: 1,
             standing: Standing::Full,
             sync_force: true,
@@ -90,6 +86,11 @@ impl GroupOptions {
     /// The file that holds term and vote; there as soon as the group has been opened once.
     pub fn hard_state_path(&self) -> String {
         format!("{}/{HARD_STATE}", self.dir)
+    }
+
+    /// Where the snapshots are.
+    pub(crate) fn snapshot_dir(&self) -> String {
+        format!("{}/snapshot", self.dir)
     }
 
     /// Where the segments are.

@@ -173,6 +173,8 @@ impl<M: StateMachine> Persist<M> {
             }
             core.raft.persisted(last.index, last.term);
         }
+        drop(core);
+        self.group.note_log_bytes(frame.size() as u64);
     }
 
     /// Waits for work. When the log has rested for a while, its durable mark is written, so that

@@ -35,6 +35,60 @@ pub trait StateMachine: 'static {
 
     /// Answers given since the last call may leave now.
     fn batch_end(&mut self);
+
+    /// Begins a snapshot of the state as it is now, and appends the beginning of its stream; one
+    /// under way is given up. Entries go on being applied between the pieces and are not in it. No
+    /// more than about `kept_bytes_max` bytes are kept for that.
+    fn begin_snapshot(&mut self, kept_bytes_max: usize, stream: &mut Vec<u8>);
+
+    /// Appends about `bytes` more bytes of the stream; the work is bounded.
+    fn snapshot_piece(&mut self, bytes: usize, stream: &mut Vec<u8>) -> SnapshotPiece;
+
+    /// Gives up the snapshot under way.
+    fn end_snapshot(&mut self);
+
+    /// A stream will come that is to take the place of the state; what came of another one is
+    /// forgotten. The state stays what it is until [`StateMachine::finish_load`].
+    fn begin_load(&mut self);
+
+    /// Takes the next bytes of the stream, which may be cut anywhere.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn load(&mut self, bytes: &[u8]) -> Result<(), LoadFault>;
+
+    /// Works for a moment on making a state of the stream, all of which was loaded. Returns whether
+    /// [`StateMachine::finish_load`] may be called.
+    ///
+    /// # Errors
+    /// What is wrong with the stream.
+    fn prepare_load(&mut self) -> Result<bool, LoadFault>;
+
+    /// The state is that of the stream from now on.
+    fn finish_load(&mut self);
+
+    /// Works for a moment on dropping what was replaced. Returns whether there is more to drop.
+    fn drop_replaced(&mut self) -> bool;
+}
+
+/// Why a stream is no state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LoadFault {
+    /// A newer version of the program has written it.
+    Newer(String),
+    /// Its checksums are right, and yet it contradicts itself.
+    Malformed(String),
+}
+
+/// What became of a piece of a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SnapshotPiece {
+    /// More follows.
+    More,
+    /// The stream is complete.
+    Last,
+    /// More has changed between two pieces than may be kept: the stream is of no use.
+    Overrun,
 }
 
 /// Why a proposal has no result.

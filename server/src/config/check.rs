@@ -15,6 +15,8 @@ const BLOCK_BYTES: u64 = 4096;
 const PACKET_BYTES_MIN: ByteSize = ByteSize::kib(1024 + 8 + 4);
 /// A log file holds at least this many of the largest packets, so that none wastes most of a file.
 const PACKETS_PER_SEGMENT: u64 = 2;
+/// With less, a snapshot would take days or never end.
+const SNAPSHOT_BYTES_MIN: ByteSize = ByteSize::mib(1);
 /// So many heartbeats fit into an election timeout, so that one lost packet elects nobody.
 const HEARTBEATS_PER_ELECTION: u32 = 3;
 
@@ -26,6 +28,7 @@ pub(super) fn problems(config: &Config, document: &Document<'_>) -> Vec<Problem>
     check.groups();
     check.raft();
     check.sizes();
+    check.snapshot();
     check.watch();
     check.problems
 }
@@ -183,6 +186,25 @@ impl Check<'_> {
             );
             let mend = "raise it: the largest write must fit";
             self.refuse("raft", "pending_bytes_max", cause, mend);
+        }
+    }
+
+    fn snapshot(&mut self) {
+        let snapshot = &self.config.snapshot;
+        if snapshot.keep == 0 {
+            let mend = "at least one snapshot is kept";
+            self.refuse("snapshot", "keep", "is 0", mend);
+        }
+        let rates = [
+            ("save_bytes_per_second", snapshot.save_bytes_per_second),
+            ("send_bytes_per_second", snapshot.send_bytes_per_second),
+            ("kept_bytes_max", snapshot.kept_bytes_max),
+        ];
+        for (key, bytes) in rates {
+            if bytes < SNAPSHOT_BYTES_MIN {
+                let mend = format!("at least {SNAPSHOT_BYTES_MIN}");
+                self.refuse("snapshot", key, format!("is {bytes}"), &mend);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::check;
 use super::document::Document;
 use super::error::{ConfigError, Origin, Problem};
-use super::sections::{Config, Group, Listen, Log, Node, Peer, Raft, Rpc, Trace, Watch};
+use super::sections::{Config, Group, Listen, Log, Node, Peer, Raft, Rpc, Snapshot, Trace, Watch};
 
 /// Every key with its default and a comment, as `dongting config defaults` prints it.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -100,6 +100,7 @@ struct Sections {
     groups: Vec<GroupSection>,
     raft: Raft,
     log: Log,
+    snapshot: Snapshot,
     rpc: Rpc,
     watch: Watch,
     trace: Trace,
@@ -138,6 +139,7 @@ impl Sections {
             groups,
             raft: self.raft,
             log: self.log,
+            snapshot: self.snapshot,
             rpc: self.rpc,
             watch: self.watch,
             trace: self.trace,

@@ -29,6 +29,8 @@ pub struct Config {
     pub raft: Raft,
     /// The log files of every group.
     pub log: Log,
+    /// When snapshots of every group are saved, and what is kept.
+    pub snapshot: Snapshot,
     /// Limits of connections.
     pub rpc: Rpc,
     /// How clients are told of changes.
@@ -288,6 +290,9 @@ pub struct Log {
     pub batch_bytes_max: ByteSize,
     /// Recent records kept in memory.
     pub cache_bytes_max: ByteSize,
+    /// Log that no snapshot needs any more is dropped after this time.
+    #[serde(with = "units::duration")]
+    pub delete_delay: Duration,
 }
 
 impl Default for Log {
@@ -297,6 +302,43 @@ impl Default for Log {
             spare_segments: 2,
             batch_bytes_max: ByteSize::mib(1),
             cache_bytes_max: ByteSize::mib(64),
+            delete_delay: Duration::from_secs(60),
+        }
+    }
+}
+
+/// `[snapshot]`: when the state of a group is saved, how fast, and what is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Snapshot {
+    /// A snapshot is saved this long after the one before, if anything has changed; never when zero.
+    #[serde(with = "units::duration")]
+    pub interval: Duration,
+    /// A snapshot is saved when so much log was written since the one before, or as much as that
+    /// has, whichever is more; never when zero.
+    pub log_bytes: ByteSize,
+    /// Newest snapshots that are kept, and the log behind the oldest of them.
+    pub keep: u16,
+    /// Whether one is saved when the node stops.
+    pub at_stop: bool,
+    /// Bytes that are saved in a second.
+    pub save_bytes_per_second: ByteSize,
+    /// Memory for what changes while a snapshot is saved; beyond it saving is given up.
+    pub kept_bytes_max: ByteSize,
+    /// Bytes of snapshots that a group sends to other nodes in a second.
+    pub send_bytes_per_second: ByteSize,
+}
+
+impl Default for Snapshot {
+    fn default() -> Snapshot {
+        Snapshot {
+            interval: Duration::from_secs(3600),
+            log_bytes: ByteSize::mib(1024),
+            keep: 2,
+            at_stop: true,
+            save_bytes_per_second: ByteSize::mib(256),
+            kept_bytes_max: ByteSize::mib(256),
+            send_bytes_per_second: ByteSize::mib(128),
         }
     }
 }

@@ -60,6 +60,8 @@ pub struct Members {
     applied: BTreeMap<(NodeKey, GroupId), u64>,
     /// What recovery has applied so far: nobody sees it before it is made durable.
     recovering: BTreeMap<(NodeKey, GroupId), Vec<(Applied, u64)>>,
+    /// Where recovery has begun, if it found a snapshot.
+    restored: BTreeMap<(NodeKey, GroupId), u64>,
     times: BTreeMap<(GroupId, u64), u64>,
     hashes: BTreeMap<(GroupId, u64), (NodeKey, u64)>,
     violation: Option<Violation>,
@@ -139,6 +141,7 @@ impl Members {
         self.now.retain(|(other, _), _| *other != node);
         self.applied.retain(|(other, _), _| *other != node);
         self.recovering.retain(|(other, _), _| *other != node);
+        self.restored.retain(|(other, _), _| *other != node);
     }
 
     /// A member's disk was exchanged for an older or an empty one.
@@ -166,9 +169,18 @@ impl Members {
         }
     }
 
+    /// A member has loaded a snapshot that ends with this entry: it goes on behind that.
+    pub fn restored(&mut self, node: NodeKey, group: GroupId, index: u64) {
+        match self.applied.get_mut(&(node, group)) {
+            Some(applied) => *applied = index,
+            None => drop(self.restored.insert((node, group), index)),
+        }
+    }
+
     /// A member has recovered: what it has applied so far counts, and all that comes.
     pub fn opened(&mut self, node: NodeKey, group: GroupId) {
-        self.applied.insert((node, group), 0);
+        let from = self.restored.remove(&(node, group)).unwrap_or(0);
+        self.applied.insert((node, group), from);
         for (entry, time_ms) in self.recovering.remove(&(node, group)).unwrap_or_default() {
             self.applied_for_good(node, group, entry, time_ms);
         }

@@ -21,6 +21,21 @@ pub struct Loader {
     /// The beginning of a part that the next bytes go on with.
     carry: Vec<u8>,
     is_complete: bool,
+    stage: Stage,
+}
+
+/// What is done when all nodes are there, in this order; each in steps.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// From here on nodes do not hang behind the one created before them.
+    Chains(u32),
+    /// From here on parents do not know their last children.
+    Ends(u32),
+    /// The tree is walked: the next node, and how many were met before.
+    Walk(NodeId, usize),
+    /// From here down vacant places are not chained.
+    Vacant(u32),
+    Done,
 }
 
 /// Why bytes are no machine. They have passed their checksums, so that whoever wrote them had
@@ -70,6 +85,7 @@ impl Loader {
             sum: Sum::default(),
             carry: Vec::new(),
             is_complete: false,
+            stage: Stage::Chains(0),
         }
     }
 
@@ -109,17 +125,56 @@ impl Loader {
         Ok(())
     }
 
-    /// The machine, once its whole stream was fed.
+    /// Makes up to `steps` steps of fitting the nodes together, once the whole stream was fed. Returns
+    /// whether that is done.
     ///
     /// # Errors
     /// When the stream is not complete, or its nodes do not fit together.
-    pub fn finish(mut self) -> Result<Machine, Malformed> {
-        let (Some(head), true) = (self.head, self.is_complete) else {
+    pub fn link(&mut self, steps: u32) -> Result<bool, Malformed> {
+        if !self.is_complete {
             return Err(Malformed::Length);
+        }
+        let bound = self.tree.nodes.bound();
+        for _ in 0..steps {
+            self.stage = match self.stage {
+                Stage::Chains(number) if number < bound => {
+                    self.hang(NodeId(number))?;
+                    Stage::Chains(number + 1)
+                }
+                Stage::Chains(_) => Stage::Ends(1),
+                Stage::Ends(number) if number < bound => {
+                    self.note_last(NodeId(number));
+                    Stage::Ends(number + 1)
+                }
+                Stage::Ends(_) if bound == 0 => return Err(Malformed::Length),
+                Stage::Ends(_) => Stage::Walk(NodeId::ROOT, 1),
+                // Chains that hang together from the root have no circles, and nothing is beside
+                // them.
+                Stage::Walk(id, met) => match self.tree.next_in_order(id) {
+                    Some(next) => Stage::Walk(next, met + 1),
+                    None if met == self.tree.nodes.len() => Stage::Vacant(bound),
+                    None => return Err(Malformed::Node { number: id.0 }),
+                },
+                Stage::Vacant(0) => Stage::Done,
+                Stage::Vacant(number) => {
+                    self.tree.nodes.chain_if_vacant(NodeId(number - 1));
+                    Stage::Vacant(number - 1)
+                }
+                Stage::Done => return Ok(true),
+            };
+        }
+        Ok(false)
+    }
+
+    /// The machine, once [`Loader::link`] is done.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn finish(self) -> Machine {
+        let (Some(head), Stage::Done) = (self.head, self.stage) else {
+            panic!("a machine is finished when all its nodes are linked");
         };
-        self.link_children()?;
-        self.tree.nodes.chain_vacant();
-        Ok(Machine::loaded(self.tree, head.applied_index))
+        Machine::loaded(self.tree, head.applied_index)
     }
 
     /// Bytes of the part that begins with `bytes`, as far as they say.
@@ -165,37 +220,27 @@ impl Loader {
         if !self.tree.place(id, node) { Err(malformed) } else { Ok(()) }
     }
 
-    /// Makes the chains of children from what each child knows.
-    fn link_children(&mut self) -> Result<(), Malformed> {
-        let bound = self.tree.nodes.bound();
-        for number in 0..bound {
-            let id = NodeId(number);
-            if self.tree.nodes[id].is_vacant() {
-                continue;
-            }
-            let wrong = Malformed::Node { number };
-            if !self.is_in_place(id) || (id != NodeId::ROOT && !self.append(id)) {
-                return Err(wrong);
-            }
+    /// Checks a node and hangs it behind the one created before it.
+    fn hang(&mut self, id: NodeId) -> Result<(), Malformed> {
+        let is_vacant = self.tree.nodes[id].is_vacant();
+        let fits = |loader: &mut Loader| {
+            loader.is_in_place(id) && (id == NodeId::ROOT || loader.append(id))
+        };
+        match is_vacant && id != NodeId::ROOT || fits(self) {
+            true => Ok(()),
+            false => Err(Malformed::Node { number: id.0 }),
         }
-        for number in 1..bound {
-            let id = NodeId(number);
-            let node = &self.tree.nodes[id];
-            if !node.is_vacant() && node.next == NodeId::NONE {
-                let parent = node.parent;
-                let mut links = self.tree.nodes[parent].links();
-                links.last = id;
-                self.tree.nodes[parent].set_links(links);
-            }
+    }
+
+    /// Tells the parent of a node that has none behind it.
+    fn note_last(&mut self, id: NodeId) {
+        let node = &self.tree.nodes[id];
+        if !node.is_vacant() && node.next == NodeId::NONE {
+            let parent = node.parent;
+            let mut links = self.tree.nodes[parent].links();
+            links.last = id;
+            self.tree.nodes[parent].set_links(links);
         }
-        // Chains that hang together from the root have no circles, and nothing is beside them.
-        let mut count = 0;
-        let mut next = (bound > 0).then_some(NodeId::ROOT);
-        while let Some(id) = next {
-            count += 1;
-            next = self.tree.next_in_order(id);
-        }
-        if count == self.tree.nodes.len() { Ok(()) } else { Err(Malformed::Node { number: 0 }) }
     }
 
     /// Whether key, marks and parent of a node fit together.

@@ -27,6 +27,8 @@ pub(crate) struct LogTail {
     last: Position,
     /// Everything up to here was applied.
     applied: Index,
+    /// Where the log begins anew, once what waits for the disk is written.
+    anew: Position,
     /// Where the next entry to apply is.
     cursor: Cursor,
     /// Bytes of records behind `applied`.
@@ -77,6 +79,7 @@ impl LogTail {
             last: Position { index: image.last().index.max(applied), ..image.last() },
             image,
             applied,
+            anew: Position::default(),
             cursor: Cursor::default(),
             unapplied_bytes: 0,
         }
@@ -145,6 +148,27 @@ impl LogTail {
         self.pending.push_back(Batch::new(buffer, first, true));
     }
 
+    /// A snapshot takes the place of the log, which ends before `boundary` or contradicts it. The
+    /// entries from `cut` on, none of which is committed, become void; the next entry is the one
+    /// behind the boundary. Only what the snapshot covers was applied.
+    pub(crate) fn begin_anew(&mut self, cut: Index, boundary: Position) {
+        assert!(cut <= boundary.index && self.applied <= boundary.index, "a snapshot is ahead");
+        if self.last.index >= cut {
+            // Two frames: one that goes on further ahead keeps what is before the gap.
+            self.applied = self.applied.min(cut.previous());
+            self.truncate(cut);
+        }
+        self.held.clear();
+        self.held_bytes = 0;
+        self.unapplied_bytes = 0;
+        self.last = boundary;
+        self.applied = boundary.index;
+        self.anew = boundary;
+        self.cursor = Cursor::default();
+        let buffer = self.buffers.take(0);
+        self.pending.push_back(Batch::new(buffer, boundary.index.next(), true));
+    }
+
     /// Bytes on disk of the oldest batch that waits.
     pub(crate) fn pending_size(&self) -> Option<usize> {
         self.pending.front().map(Batch::size)
@@ -165,10 +189,16 @@ impl LogTail {
     pub(crate) fn seal(&mut self, segment: u64, link: Link) -> Option<Frame> {
         let batch = self.pending.pop_front()?;
         let valid = batch.last_valid();
+        // What a snapshot alone has is not committed as far as a log that ends before it goes.
+        let link = Link { commit: link.commit.min(valid), ..link };
         self.buffers.note_batch(batch.length(), !self.pending.is_empty());
         let frame = batch.seal(self.seed, link);
-        if frame.header.truncates {
-            self.image.truncate(frame.header.first);
+        let first = frame.header.first;
+        if frame.header.truncates && first > self.image.last().index.next() {
+            assert!(first == self.anew.index.next(), "a log has a gap only behind a snapshot");
+            self.image = LogImage::behind(self.anew);
+        } else if frame.header.truncates {
+            self.image.truncate(first);
         }
         self.note_terms(&frame);
         self.image.note_frame(segment, &frame.header);

@@ -17,7 +17,7 @@ use crate::log::segment::BLOCK;
 
 /// Bytes of a chunk: large enough for fast disks, small enough that nobody waits long behind one.
 pub const CHUNK: usize = 256 << 10;
-const HEAD: usize = 24;
+pub(super) const HEAD: usize = 24;
 /// Bytes of content in a full chunk.
 pub const CONTENT: usize = CHUNK - HEAD;
 const MAGIC: u32 = u32::from_le_bytes(*b"DTsc");

@@ -7,3 +7,14 @@ pub mod chunk;
 pub mod header;
 pub mod name;
 pub mod trailer;
+
+pub mod options;
+pub mod status;
+
+pub(crate) mod load;
+mod reader;
+pub mod save;
+pub(crate) mod store;
+mod writer;
+
+mod boundary;

@@ -261,7 +261,7 @@ fn pitfall_30_proposals_over_the_bound_are_refused() {
 
 async fn fill_up(shard: Shard, ledger: Ledger) -> Result<(), LifeError> {
     let small = small_options();
-    let members = small.snapshot.config.config;
+    let members = small.founding;
     let options = GroupOptions::new("g", small.identity, small.raft, members);
     let group = Group::open(&shard, options, Machine::new(&ledger)).await?;
     group.serving().await?;

@@ -1,10 +1,14 @@
 //! A state machine that keeps what it is given, and the book of what its callers were told.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use raft_core::{Config, GroupId, NodeId, RaftOptions};
-use raft_host::{Entry, Group, GroupError, GroupOptions, Identity, Refusal, StateMachine};
+use raft_host::{
+    Entry, Group, GroupError, GroupOptions, Identity, LoadFault, Refusal, SnapshotPiece,
+    StateMachine,
+};
 use runtime::{BootError, Shard};
 
 pub(crate) const IDENTITY: Identity = Identity { cluster: 0xD0, group: GroupId(7) };
@@ -20,6 +24,8 @@ pub(crate) struct Book {
     /// Applied by the end of recovery.
     pub(crate) recovered: Vec<(u64, u64)>,
     pub(crate) opened: u64,
+    /// How often a snapshot was loaded.
+    pub(crate) loads: u64,
     /// The newest term in which this node served.
     pub(crate) term: u32,
 }
@@ -37,12 +43,15 @@ impl Ledger {
 pub(crate) struct Machine {
     ledger: Ledger,
     answers: Vec<u64>,
+    /// Which of the entries a snapshot still lacks.
+    saving: Option<Range<usize>>,
+    loading: Vec<u8>,
 }
 
 impl Machine {
     pub(crate) fn new(ledger: &Ledger) -> Machine {
         ledger.book().applied.clear();
-        Machine { ledger: ledger.clone(), answers: Vec::new() }
+        Machine { ledger: ledger.clone(), answers: Vec::new(), saving: None, loading: Vec::new() }
     }
 }
 
@@ -65,6 +74,58 @@ impl StateMachine for Machine {
 
     fn batch_end(&mut self) {
         self.ledger.book().acknowledged.append(&mut self.answers);
+    }
+
+    /// What was applied, the oldest first: later applies come behind it.
+    fn begin_snapshot(&mut self, _: usize, stream: &mut Vec<u8>) {
+        let length = self.ledger.book().applied.len();
+        stream.extend_from_slice(&(length as u64).to_le_bytes());
+        self.saving = Some(0..length);
+    }
+
+    fn snapshot_piece(&mut self, bytes: usize, stream: &mut Vec<u8>) -> SnapshotPiece {
+        let rest = self.saving.as_mut().unwrap();
+        let next = rest.start..rest.end.min(rest.start + bytes / 16);
+        for (index, number) in &self.ledger.book().applied[next.clone()] {
+            stream.extend_from_slice(&index.to_le_bytes());
+            stream.extend_from_slice(&number.to_le_bytes());
+        }
+        rest.start = next.end;
+        if rest.start == rest.end { SnapshotPiece::Last } else { SnapshotPiece::More }
+    }
+
+    fn end_snapshot(&mut self) {
+        self.saving = None;
+    }
+
+    fn begin_load(&mut self) {
+        self.loading.clear();
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), LoadFault> {
+        self.loading.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn prepare_load(&mut self) -> Result<bool, LoadFault> {
+        let (words, rest) = self.loading.as_chunks::<8>();
+        let is_whole = words.first().is_some_and(|length| {
+            u64::from_le_bytes(*length) * 2 + 1 == words.len() as u64 && rest.is_empty()
+        });
+        is_whole.then_some(true).ok_or(LoadFault::Malformed("another length".to_owned()))
+    }
+
+    fn finish_load(&mut self) {
+        let (words, _) = self.loading.as_chunks::<8>();
+        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        let pairs = words[1..].as_chunks::<2>().0;
+        let mut book = self.ledger.book();
+        book.applied = pairs.iter().map(|[index, number]| (*index, *number)).collect();
+        book.loads += 1;
+    }
+
+    fn drop_replaced(&mut self) -> bool {
+        false
     }
 }
 
@@ -91,6 +152,10 @@ pub(crate) fn small_options() -> GroupOptions {
     options.batch_bytes = 16 << 10;
     options.payload_bytes_max = 4 << 10;
     options.cache_bytes_max = 32 << 10;
+    // No snapshots, unless a test wants them.
+    options.snapshots.at_stop = false;
+    options.snapshots.interval = Duration::ZERO;
+    options.snapshots.log_bytes = 0;
     options
 }
 

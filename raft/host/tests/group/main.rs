@@ -7,4 +7,4 @@ mod faults;
 mod host;
 mod ledger;
 mod members;
-mod recycle;
+mod snapshots;

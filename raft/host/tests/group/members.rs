@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use raft_core::{Config, Message, NodeId, RaftOptions, RoleName};
-use raft_host::{Group, GroupOptions, Outbox, Refusal, SnapshotBoundary};
+use raft_host::{Group, GroupOptions, Outbox, Refusal};
 use runtime::sim::{CrashKind, Ending, NodeKey, World, WorldOptions};
 use runtime::{Shard, Signal};
 
@@ -54,7 +54,7 @@ fn options(node: NodeId) -> GroupOptions {
     let mut options = small_options();
     options.dir = format!("member{node}/7");
     options.raft = RaftOptions::new(node, u64::from(node.0));
-    options.snapshot = SnapshotBoundary::founded_with(Config::of(MEMBERS, []));
+    options.founding = Config::of(MEMBERS, []);
     options
 }
 

@@ -1,0 +1,112 @@
+//! The snapshots of a group on disk: which there are, which stay.
+
+use std::cell::RefCell;
+
+use raft_core::{Index, Position};
+use runtime::Shard;
+
+use super::header::SnapshotHeader;
+use super::name::{DAMAGED, is_unfinished, snapshot_name, snapshot_position};
+use super::status::StoredSnapshot;
+use crate::error::{GroupError, during};
+use crate::log::segment::Identity;
+
+/// The snapshots that are usable, as far as is known.
+pub(crate) struct SnapshotStore {
+    pub(super) shard: Shard,
+    pub(super) dir: String,
+    pub(super) identity: Identity,
+    keep: usize,
+    /// The oldest first.
+    stored: RefCell<Vec<StoredSnapshot>>,
+}
+
+/// Files of snapshots that were found at start, the newest first.
+pub(crate) async fn find_snapshots(shard: &Shard, dir: &str) -> Result<Vec<Position>, GroupError> {
+    let storage = shard.storage();
+    let names = storage.list(dir).await.map_err(during("list", dir))?;
+    let mut found = Vec::new();
+    for name in names {
+        if let Some(position) = snapshot_position(&name) {
+            found.push(position);
+        } else if is_unfinished(&name) {
+            let path = format!("{dir}/{name}");
+            storage.remove_file(&path).await.map_err(during("remove", &path))?;
+        }
+    }
+    found.sort_by_key(|position| core::cmp::Reverse((position.index, position.term)));
+    Ok(found)
+}
+
+impl SnapshotStore {
+    pub(crate) fn new(shard: &Shard, dir: String, identity: Identity, keep: usize) -> Self {
+        let (shard, stored) = (shard.clone(), RefCell::default());
+        SnapshotStore { shard, dir, identity, keep, stored }
+    }
+
+    pub(super) fn path(&self, position: Position) -> String {
+        format!("{}/{}", self.dir, snapshot_name(position))
+    }
+
+    /// A file is whole and has its name for good.
+    pub(crate) fn add(&self, header: SnapshotHeader, bytes: u64) {
+        let position = header.boundary.position;
+        let mut stored = self.stored.borrow_mut();
+        stored.retain(|other| other.header.boundary.position != position);
+        stored.push(StoredSnapshot { header, bytes });
+        stored.sort_by_key(|stored| stored.header.boundary.position.index);
+    }
+
+    /// All of them, the oldest first.
+    pub(crate) fn stored(&self) -> Vec<StoredSnapshot> {
+        self.stored.borrow().clone()
+    }
+
+    pub(crate) fn newest(&self) -> Option<StoredSnapshot> {
+        self.stored.borrow().last().cloned()
+    }
+
+    /// Index of the last entry in the newest one; zero when there is none.
+    pub(crate) fn newest_index(&self) -> Index {
+        let newest = self.newest();
+        newest.map_or(Index::ZERO, |newest| newest.header.boundary.position.index)
+    }
+
+    /// How far the log is not needed: neither by those that are kept, nor to do without the newest
+    /// one if it goes bad. `None` while there are fewer than are to be kept.
+    pub(crate) fn log_needed_behind(&self) -> Option<Index> {
+        let stored = self.stored.borrow();
+        let oldest = stored.first()?.header.boundary.position.index;
+        (stored.len() >= self.keep).then_some(oldest)
+    }
+
+    /// Removes the oldest files, as many as there are more than are to be kept.
+    pub(crate) async fn remove_old(&self) -> Result<(), GroupError> {
+        while let Some(position) = self.take_oldest() {
+            let path = self.path(position);
+            self.shard.storage().remove_file(&path).await.map_err(during("remove", &path))?;
+        }
+        self.shard.storage().sync_dir(&self.dir).await.map_err(during("sync", &self.dir))
+    }
+
+    fn take_oldest(&self) -> Option<Position> {
+        let mut stored = self.stored.borrow_mut();
+        let is_old = stored.len() > self.keep.max(1);
+        is_old.then(|| stored.remove(0).header.boundary.position)
+    }
+
+    /// Gives a damaged file another name, under which it can be looked at and is not used again.
+    /// There is at most one: an older one is replaced.
+    pub(crate) async fn set_aside(&self, position: Position) -> Result<(), GroupError> {
+        let path = self.path(position);
+        let storage = self.shard.storage();
+        let names = storage.list(&self.dir).await.map_err(during("list", &self.dir))?;
+        for name in names.iter().filter(|name| name.ends_with(DAMAGED)) {
+            let path = format!("{}/{name}", self.dir);
+            storage.remove_file(&path).await.map_err(during("remove", &path))?;
+        }
+        let aside = format!("{path}{DAMAGED}");
+        storage.rename(&path, &aside).await.map_err(during("rename", &path))?;
+        storage.sync_dir(&self.dir).await.map_err(during("sync", &self.dir))
+    }
+}
