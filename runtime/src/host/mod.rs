@@ -4,6 +4,7 @@ mod boot;
 mod buffer;
 mod clock;
 mod file;
+mod guards;
 mod network;
 mod shard;
 mod storage;

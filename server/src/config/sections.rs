@@ -54,9 +54,6 @@ pub struct Node {
     pub shards: Shards,
     /// Memory that each shard registers with the kernel for direct I/O.
     pub io_memory_bytes: ByteSize,
-    /// How long a shard that was busy looks for more work before it lets its core sleep.
-    #[serde(with = "units::duration")]
-    pub spin: Duration,
     /// Of two nodes that could lead a group, the one with the higher priority shall.
     pub priority: u8,
 }
@@ -69,7 +66,6 @@ impl Default for Node {
             data_dir: PathBuf::from("data"),
             shards: Shards::Count(1),
             io_memory_bytes: ByteSize::mib(32),
-            spin: Duration::ZERO,
             priority: 0,
         }
     }
