@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use bytes::Bytes;
 use raft_core::entry::RecordSeed;
 use raft_core::{Index, Output, RoleName};
 use runtime::{Condition, FiberGroup, Moment, Shard, Signal, WallTime};
@@ -76,7 +77,7 @@ impl<M: StateMachine> Shared<M> {
     fn execute(&self, output: Output, records: &[u8]) {
         if let Some(outbox) = &*self.outbox.borrow() {
             for outbound in output.messages {
-                outbox.send(outbound.to, outbound.message, Vec::new());
+                outbox.send(outbound.to, outbound.message, Bytes::new());
             }
         }
         let mut core = self.core.borrow_mut();

@@ -1,5 +1,6 @@
 //! What a group is plugged into: the state machine below it, and the links to the other members.
 
+use bytes::Bytes;
 use raft_core::{Index, Message, NodeId};
 
 /// A committed command.
@@ -120,7 +121,7 @@ pub enum Refusal {
 
 /// The links to the other members of the group.
 pub trait Outbox {
-    /// Queues a message for a node, with the records that belong to it. A message that cannot be
+    /// Queues a message for a node, with the records that belong to it, which other nodes may get too. A message that cannot be
     /// queued is dropped, which consensus survives; order is kept for each node.
-    fn send(&self, to: NodeId, message: Message, records: Vec<u8>);
+    fn send(&self, to: NodeId, message: Message, records: Bytes);
 }

@@ -3,7 +3,8 @@
 
 use std::rc::Rc;
 
-use raft_core::{NodeId, Sendable};
+use bytes::Bytes;
+use raft_core::{Index, NodeId, Sendable};
 
 use crate::error::GroupError;
 use crate::execute::Shared;
@@ -16,8 +17,9 @@ pub(crate) async fn run<M: StateMachine>(group: Rc<Shared<M>>) {
     while !group.has_ended() {
         group.send_work.wait().await;
         let followers: Vec<NodeId> = group.core.borrow().raft.followers().collect();
+        let mut copies = Copies::default();
         for follower in followers {
-            if let Err(error) = group.send_to(&mut reader, follower).await {
+            if let Err(error) = group.send_to(&mut reader, &mut copies, follower).await {
                 group.fail(error);
             }
         }
@@ -25,10 +27,35 @@ pub(crate) async fn run<M: StateMachine>(group: Rc<Shared<M>>) {
     reader.close().await;
 }
 
+/// What was copied for one follower and can go to the next one as it is: mostly both want the same.
+#[derive(Default)]
+struct Copies(Vec<Copied>);
+
+/// The records that were the answer to a wish.
+struct Copied {
+    wanted: Sendable,
+    last: Index,
+    records: Bytes,
+}
+
+impl Copies {
+    fn find(&self, wanted: Sendable) -> Option<(Index, Bytes)> {
+        let copy = self.0.iter().find(|copy| copy.wanted == wanted)?;
+        Some((copy.last, copy.records.clone()))
+    }
+}
+
 impl<M: StateMachine> Shared<M> {
     /// Sends all that a follower has room for.
-    async fn send_to(&self, reader: &mut LogReader, to: NodeId) -> Result<(), GroupError> {
-        while let Some(wanted) = self.send_from_memory(to) {
+    async fn send_to(
+        &self,
+        reader: &mut LogReader,
+        copies: &mut Copies,
+        to: NodeId,
+    ) -> Result<(), GroupError> {
+        while let Some(wanted) = self.send_from_memory(copies, to) {
+            // While the disk is read the log may change.
+            copies.0.clear();
             if !self.send_from_disk(reader, to, wanted).await? {
                 break;
             }
@@ -37,15 +64,29 @@ impl<M: StateMachine> Shared<M> {
     }
 
     /// Sends all that a follower has room for, as long as it is in memory. Returns what is not.
-    fn send_from_memory(&self, to: NodeId) -> Option<Sendable> {
+    fn send_from_memory(&self, copies: &mut Copies, to: NodeId) -> Option<Sendable> {
         loop {
-            let sendable = self.core.borrow().raft.sendable(to)?;
-            let Sendable { first, last, bytes_max } = sendable;
-            let mut records = Vec::new();
-            let copied = self.core.borrow().tail.copy_records(first, last, bytes_max, &mut records);
-            let Some(last) = copied else { return Some(sendable) };
-            self.send(to, Sendable { last, ..sendable }, records);
+            let wanted = self.core.borrow().raft.sendable(to)?;
+            let (last, records) = match copies.find(wanted) {
+                Some(found) => found,
+                None => {
+                    let Some((last, records)) = self.copy_records(wanted) else {
+                        return Some(wanted);
+                    };
+                    copies.0.push(Copied { wanted, last, records: records.clone() });
+                    (last, records)
+                }
+            };
+            self.send(to, Sendable { last, ..wanted }, records);
         }
+    }
+
+    /// What of the wanted records is in memory; `None` when the first one is not.
+    fn copy_records(&self, wanted: Sendable) -> Option<(Index, Bytes)> {
+        let Sendable { first, last, bytes_max } = wanted;
+        let mut records = Vec::new();
+        let copied = self.core.borrow().tail.copy_records(first, last, bytes_max, &mut records);
+        copied.map(|last| (last, records.into()))
     }
 
     /// Reads the frame with the first wanted entry and sends what is wanted of it. Returns whether
@@ -65,11 +106,11 @@ impl<M: StateMachine> Shared<M> {
         let mut records = Vec::new();
         let last = place.copy_records(frame?.records(), wanted, &mut records);
         let Some(last) = last else { return Ok(false) };
-        self.send(to, Sendable { last, ..wanted }, records);
+        self.send(to, Sendable { last, ..wanted }, records.into());
         Ok(true)
     }
 
-    fn send(&self, to: NodeId, range: Sendable, records: Vec<u8>) {
+    fn send(&self, to: NodeId, range: Sendable, records: Bytes) {
         let Some(outbox) = self.outbox.borrow().clone() else { return };
         let bytes = records.len() as u64;
         let message = self.core.borrow_mut().raft.send_entries(to, range.first, range.last, bytes);

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use raft_core::{Body, GroupId, Message, NodeId};
 use raft_host::Outbox;
 use wire::{NodeLane, encode_node_message};
@@ -23,7 +24,7 @@ impl GroupOutbox {
 }
 
 impl Outbox for GroupOutbox {
-    fn send(&self, to: NodeId, message: Message, records: Vec<u8>) {
+    fn send(&self, to: NodeId, message: Message, records: Bytes) {
         let Some(queue) = self.links.queue(to, lane_of(&message, &records)) else { return };
         let mut head = Vec::with_capacity(HEAD_BYTES);
         message.encode(&mut head);

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use raft_core::{Config, Message, NodeId, RaftOptions, RoleName};
 use raft_host::{Group, GroupOptions, Outbox, Refusal};
 use runtime::sim::{CrashKind, Ending, NodeKey, World, WorldOptions};
@@ -29,7 +30,7 @@ struct Letter {
     from: NodeId,
     to: NodeId,
     message: Message,
-    records: Vec<u8>,
+    records: Bytes,
 }
 
 struct Link {
@@ -38,7 +39,7 @@ struct Link {
 }
 
 impl Outbox for Link {
-    fn send(&self, to: NodeId, message: Message, records: Vec<u8>) {
+    fn send(&self, to: NodeId, message: Message, records: Bytes) {
         let letter = Letter { from: self.from, to, message, records };
         self.post.queue.borrow_mut().push_back(letter);
         self.post.arrived.set();
