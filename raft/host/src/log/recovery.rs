@@ -11,8 +11,8 @@
 //!
 //! A frame is made while at most the frames behind its durable sequence are unfinished, so every
 //! intact frame is a witness for those up to its durable sequence. A frame begins where the one before
-//! ends, and at most [`WRITES_MAX`] are under way, so the first witness is no further away than so
-//! many of the longest frames: that far recovery looks behind the stop and into each later segment.
+//! ends, and at most two are under way, so the first witness is no further away than two of the longest
+//! frames: that far recovery looks behind the stop and into each later segment.
 
 use std::collections::VecDeque;
 
