@@ -4,11 +4,27 @@ use std::time::Duration;
 
 use planted::Bug;
 
+use crate::run::{Keep, Source, run};
 use crate::soak::{Found, Soak, soak};
+
+/// How long to look for a bug.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// The first seed.
+    pub from: u64,
+    /// Seeds after which it counts as not found.
+    pub seeds_max: u64,
+    /// Real time after which it does.
+    pub limit: Duration,
+    /// Threads.
+    pub jobs: usize,
+}
 
 /// What became of the search for a bug.
 #[derive(Clone, Debug)]
 pub struct Hunt {
+    /// The bug.
+    pub bug: Bug,
     /// Seeds that were run.
     pub seeds: u64,
     /// Real time.
@@ -39,13 +55,63 @@ pub fn chosen(names: &[String]) -> Result<Vec<Bug>, String> {
     names.iter().map(find).collect()
 }
 
-/// Plants a bug and runs seeds until something is noticed.
-pub fn hunt(bug: Bug, from: u64, seeds_max: u64, jobs: usize) -> Hunt {
-    plant(Some(bug));
-    let plan = Soak { from, seeds: Some(seeds_max), limit: None, jobs, twice_one_in: 0 };
-    let (totals, found) = soak(plan, |_| {});
-    plant(None);
-    Hunt { seeds: totals.seeds, elapsed: totals.elapsed, found }
+/// Plants a bug and runs seeds until something is noticed that is not there without it.
+pub fn hunt(bug: Bug, patience: Patience) -> Hunt {
+    let Patience { mut from, seeds_max, limit, jobs } = patience;
+    let (mut seeds, mut elapsed) = (0, Duration::ZERO);
+    loop {
+        plant(Some(bug));
+        let left = limit.saturating_sub(elapsed);
+        let plan =
+            Soak { from, seeds: Some(seeds_max - seeds), limit: Some(left), jobs, twice_one_in: 0 };
+        let (totals, found) = soak(plan, |_| {});
+        plant(None);
+        seeds += totals.seeds;
+        elapsed += totals.elapsed;
+        let is_own = |found: &Found| {
+            let source = Source::Seed(found.seed);
+            run(&source, Keep::default()).violation.is_none()
+        };
+        match found {
+            Some(found) if !is_own(&found) => from = found.seed + 1,
+            found => return Hunt { bug, seeds, elapsed, found },
+        }
+    }
+}
+
+/// The hunts as a table of Markdown.
+pub fn table(hunts: &[Hunt]) -> String {
+    let mut table = "| bug | what is wrong | seeds | seconds | what noticed it |\n\
+                     |---|---|--:|--:|---|\n"
+        .to_owned();
+    for Hunt { bug, seeds, elapsed, found } in hunts {
+        let noticed =
+            found.as_ref().map_or("–".to_owned(), |found| format!("{:?}", found.violation.rule));
+        let seconds = elapsed.as_secs_f64();
+        let (name, wrong) = (bug.name(), bug.wrong());
+        table += &format!("| `{name}` | {wrong} | {seeds} | {seconds:.1} | {noticed} |\n");
+    }
+    table
+}
+
+/// Where the table stands in a text.
+const MARKS: [&str; 2] = ["<!-- planted bugs -->\n", "<!-- end of planted bugs -->\n"];
+
+/// The text with the table between its marks.
+///
+/// # Errors
+/// When the marks are not there.
+pub fn with_table(text: &str, table: &str) -> Result<String, String> {
+    let [begin, end] = MARKS;
+    let places = text.find(begin).zip(text.find(end));
+    match places {
+        Some((from, to)) if from < to => {
+            let (before, after) = (text.get(..from), text.get(to..));
+            let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+            Ok(format!("{before}{begin}{table}{after}"))
+        }
+        _ => Err(format!("it has no line `{}` and `{}`", begin.trim(), end.trim())),
+    }
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -55,3 +121,15 @@ fn plant(bug: Option<Bug>) {
 
 #[cfg(not(feature = "planted-bugs"))]
 fn plant(_: Option<Bug>) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_takes_the_place_of_the_one_before() {
+        let text = |table| format!("a\n{}{table}{}b\n", MARKS[0], MARKS[1]);
+        assert_eq!(with_table(&text("old\n"), "new\n"), Ok(text("new\n")));
+        assert!(with_table("a\n", "new\n").is_err());
+    }
+}

@@ -85,14 +85,20 @@ struct BugsArguments {
     /// The bugs to plant; all of them without any.
     names: Vec<String>,
     /// Seeds after which a bug counts as not found.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 10_000)]
     seeds: u64,
+    /// Minutes after which it does.
+    #[arg(long, default_value_t = 10.0)]
+    minutes: f64,
+    /// Write the table of all into this file, between its two marks.
+    #[arg(long)]
+    write: Option<std::path::PathBuf>,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// Threads; as many as there are CPUs by default.
-    #[arg(long)]
-    jobs: Option<usize>,
+    /// Threads.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
 }
 
 /// Exit code when a rule is broken.
@@ -183,8 +189,12 @@ fn bugs(arguments: &BugsArguments) -> ExitCode {
     };
     let mut code = ExitCode::SUCCESS;
     println!("{:<32} {:>6} {:>9}  what noticed it", "bug", "seeds", "time");
+    let limit = Duration::from_secs_f64(arguments.minutes * 60.0);
+    let (from, seeds_max, jobs) = (arguments.from, arguments.seeds, arguments.jobs.max(1));
+    let patience = bugs::Patience { from, seeds_max, limit, jobs };
+    let mut hunts = Vec::new();
     for bug in chosen {
-        let hunt = bugs::hunt(bug, arguments.from, arguments.seeds, jobs(arguments.jobs));
+        let hunt = bugs::hunt(bug, patience);
         let seconds = hunt.elapsed.as_secs_f64();
         let noticed = match &hunt.found {
             Some(found) => format!("seed {}: {}", found.seed, found.violation),
@@ -195,8 +205,20 @@ fn bugs(arguments: &BugsArguments) -> ExitCode {
         };
         let noticed: String = noticed.chars().take(NOTICED_CHARS_MAX).collect();
         println!("{:<32} {:>6} {seconds:>7.1} s  {noticed}", bug.name(), hunt.seeds);
+        hunts.push(hunt);
+    }
+    if let Some(path) = &arguments.write
+        && let Err(error) = write_table(path, &bugs::table(&hunts))
+    {
+        eprintln!("error: {}: {error}", path.display());
+        return ExitCode::from(USAGE);
     }
     code
+}
+
+fn write_table(path: &std::path::Path, table: &str) -> Result<(), String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    std::fs::write(path, bugs::with_table(&text, table)?).map_err(|error| error.to_string())
 }
 
 /// Enough to see what it is about.

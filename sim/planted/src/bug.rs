@@ -19,6 +19,13 @@ macro_rules! bugs {
                     $(Bug::$variant => $name,)*
                 }
             }
+
+            /// What is wrong with it on.
+            pub const fn wrong(self) -> &'static str {
+                match self {
+                    $(Bug::$variant => concat!($($doc),*).trim_ascii(),)*
+                }
+            }
         }
     };
 }
