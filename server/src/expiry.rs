@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kv_api::{OperationKind, Owner, Payload, encode_expire};
+use planted::{Bug, is_on};
 use raft_host::{Group, Refusal};
 use runtime::{Clock, Signal, race};
 use wire::Writer;
@@ -80,7 +81,7 @@ async fn sleep_until_due(group: &Group<KvStateMachine>, clock: &Clock, desk: &Ex
         let next = group.with_machine(|machine| machine.tree().next_expiry());
         let now_ms = group.time_ms();
         let wait = match next {
-            Some(deadline_ms) if deadline_ms < now_ms => return,
+            Some(deadline_ms) if deadline_ms < now_ms || is_on(Bug::ExpiryEarly) => return,
             Some(deadline_ms) => Duration::from_millis(deadline_ms + 1 - now_ms),
             None => SLEEP_MAX,
         };
@@ -96,9 +97,12 @@ fn propose_round(
     desk: &ExpiryDesk,
     body: &mut Vec<u8>,
 ) -> Option<Refusal> {
+    // No expiry carries a time before it was due.
+    group.advance_time();
     group.with_machine(|machine| {
         // The time of an entry has lost its fraction: only the following millisecond is late enough.
-        let over_ms = group.time_ms().saturating_sub(1);
+        let early_ms = if is_on(Bug::ExpiryEarly) { 500 } else { 0 };
+        let over_ms = group.time_ms().saturating_sub(1) + early_ms;
         for expired in machine.tree().due(over_ms).take(ROUND_MAX) {
             body.clear();
             encode_expire(&mut Writer::new(body), expired.key, expired.ttl_index);

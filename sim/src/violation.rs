@@ -56,6 +56,8 @@ pub enum Rule {
     Answer,
     /// The order of the log and of the reads respects real time.
     RealTime,
+    /// Nothing expires before its time.
+    Expiry,
     /// Each read equals the state at some point of its time.
     Read,
     /// The history of each key is linearizable.

@@ -143,7 +143,7 @@ fn random_scenario(dice: &mut Dice) -> Scenario {
             Some(payload) => {
                 let index = index + 1 + dice.below(2);
                 let codes = model.apply(index, &request);
-                log.push(Applied { index, payload: payload.clone() });
+                log.push(Applied { index, time_ms: 0, payload: payload.clone() });
                 Answer::Written { index: Some(index), codes }
             }
         };
@@ -168,7 +168,7 @@ fn damage(dice: &mut Dice, scenario: &mut Scenario) {
         1 if !log.is_empty() => {
             let again = log[dice.below(log.len() as u64) as usize].payload.clone();
             let index = log.last().map_or(1, |entry| entry.index + 1);
-            log.push(Applied { index, payload: again });
+            log.push(Applied { index, time_ms: 0, payload: again });
         }
         // An answer for somebody else.
         2 => {

@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use kv_api::{Owner, RootKey, SEPARATOR, check_key, lock_lease_ms};
+use planted::{Bug, is_on};
 use wire::BizCode;
 
 use crate::lifetime::Lifetime;
@@ -58,7 +59,7 @@ impl Machine {
             Place::Taken(_) => return Err(BizCode::NotLockNode),
         };
         match self.find_entry(lock, owner) {
-            Some(entry) if self.tree.first_child(lock) == Some(entry) => {
+            Some(entry) if self.tree.first_child(lock) == Some(entry) || is_on(Bug::TwoHolders) => {
                 self.attempt_again(stamp, entry, owner, value, lease_ms);
                 return Ok(BizCode::LockBySelf);
             }
@@ -75,6 +76,10 @@ impl Machine {
     pub(crate) fn unlock(&mut self, stamp: Stamp, owner: Owner, key: &[u8]) -> Verdict {
         let lock = self.find_lock(key)?;
         let entry = self.find_entry(lock, owner).ok_or(BizCode::LockByOther)?;
+        let mut entry = entry;
+        if is_on(Bug::UnlockOfAnother) {
+            entry = self.tree.first_child(lock).unwrap_or(entry);
+        }
         let holder = self.tree.first_child(lock) == Some(entry);
         self.remove_lock_entry(stamp, entry);
         Ok(if holder { BizCode::Success } else { BizCode::LockByOther })
@@ -125,6 +130,9 @@ impl Machine {
             fencing_token: node.create_index,
             waited_ms: stamp.time_ms.saturating_sub(waiting.start_ms),
         });
+        if is_on(Bug::LeaseFromQueue) {
+            return;
+        }
         self.tree.renew(entry, &Lifetime::starting(stamp, waiting.owner, lease_ms));
     }
 
@@ -160,6 +168,9 @@ impl Machine {
     /// The fencing token of whoever holds the lock.
     pub(crate) fn holder_token(&self, key: &[u8]) -> Option<u64> {
         let lock = self.find_lock(key).ok()?;
+        if is_on(Bug::TokenOfLock) {
+            return Some(self.tree.nodes[lock].create_index);
+        }
         self.tree.first_child(lock).map(|entry| self.tree.nodes[entry].create_index)
     }
 

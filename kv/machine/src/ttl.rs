@@ -1,6 +1,7 @@
 //! Temporary values and directories, and what happens when something expires.
 
 use kv_api::{Owner, RootKey, check_key};
+use planted::{Bug, is_on};
 use wire::BizCode;
 
 use crate::lifetime::Lifetime;
@@ -104,7 +105,9 @@ impl Machine {
             // How long somebody waits for a lock is the business of the lock operations.
             return Err(BizCode::IsLockNode);
         }
-        self.tree.renew(id, &Lifetime::starting(stamp, owner, ttl_ms));
+        if !is_on(Bug::RenewalForgotten) {
+            self.tree.renew(id, &Lifetime::starting(stamp, owner, ttl_ms));
+        }
         Ok(BizCode::Success)
     }
 
@@ -112,12 +115,16 @@ impl Machine {
     pub(crate) fn expire(&mut self, stamp: Stamp, key: &[u8], ttl_index: u64) -> Verdict {
         let id = self.tree.find(key).ok_or(BizCode::TtlIndexMismatch)?;
         let node = &self.tree.nodes[id];
-        if node.lifetime().is_none_or(|lifetime| lifetime.ttl_index != ttl_index) {
+        let is_other = node.lifetime().is_none_or(|lifetime| lifetime.ttl_index != ttl_index);
+        if is_other && !is_on(Bug::RestartedCountdownIgnored) {
             return Err(BizCode::TtlIndexMismatch);
         }
         if node.marks.contains(Marks::LOCK) {
             self.remove_lock_entry(stamp, id);
         } else {
+            if is_on(Bug::ExpiredSubtreeKept) && self.tree.has_children(id) {
+                return Ok(BizCode::Success);
+            }
             self.tree.remove_subtree(id, stamp);
         }
         Ok(BizCode::Success)
@@ -137,7 +144,7 @@ impl Machine {
             return Err(BizCode::NotTempNode);
         }
         match node.lifetime() {
-            Some(lifetime) if lifetime.owner == owner => Ok(()),
+            Some(lifetime) if lifetime.owner == owner || is_on(Bug::OwnerIgnored) => Ok(()),
             _ => Err(BizCode::NotOwner),
         }
     }

@@ -111,6 +111,24 @@ bugs! {
     EntryTimeFromWall = "entry-time-from-wall";
     /// The overwriting of a value is no update of its directory.
     OverwriteUnnoticed = "overwrite-unnoticed";
+    /// Things expire half a second early.
+    ExpiryEarly = "expiry-early";
+    /// What is due expires although its countdown was begun again.
+    RestartedCountdownIgnored = "restarted-countdown-ignored";
+    /// Whoever keeps something alive is told so, and it is not.
+    RenewalForgotten = "renewal-forgotten";
+    /// A temporary directory that is not empty stays.
+    ExpiredSubtreeKept = "expired-subtree-kept";
+    /// Anybody may change what is temporary.
+    OwnerIgnored = "owner-ignored";
+    /// Whoever waits for a lock and asks again holds it.
+    TwoHolders = "two-holders";
+    /// Whoever waits for a lock can take it from its holder.
+    UnlockOfAnother = "unlock-of-another";
+    /// The lease of a lock begins when its owner began to wait.
+    LeaseFromQueue = "lease-from-queue";
+    /// All holders of a lock show the same token.
+    TokenOfLock = "token-of-lock";
     /// A log write counts as done when it begins.
     AcknowledgedBeforeWritten = "acknowledged-before-written";
     /// A log write that fails counts as done.

@@ -107,7 +107,14 @@ fn split<'a>(call: &'a Call, mut each: impl FnMut(&'a [u8], KeyAction<'a>)) {
             seen(call, std::slice::from_ref(key), &mut each)
         }
         Request::BatchGet(keys) => seen(call, keys, &mut each),
-        Request::List(_) | Request::Mkdir(_) => {}
+        Request::List(_)
+        | Request::Mkdir(_)
+        | Request::PutTemporary(..)
+        | Request::MakeTemporary(..)
+        | Request::UpdateTtl(..)
+        | Request::TryLock(..)
+        | Request::Unlock(_)
+        | Request::UpdateLease(..) => {}
         Request::Put(key, value) => each(key, KeyAction::Write(value, existed(0))),
         Request::BatchPut(pairs) => {
             for (position, (key, value)) in pairs.iter().enumerate() {

@@ -160,7 +160,11 @@ impl Members {
 
     /// A member applies an entry, perhaps one that was applied before or elsewhere.
     pub fn applies(&mut self, node: NodeKey, group: GroupId, entry: &Entry<'_>) {
-        let applied = Applied { index: entry.index.0, payload: entry.payload.to_vec() };
+        let applied = Applied {
+            index: entry.index.0,
+            time_ms: entry.time_ms,
+            payload: entry.payload.to_vec(),
+        };
         if self.applied.contains_key(&(node, group)) {
             self.applied_for_good(node, group, applied, entry.time_ms);
         } else {

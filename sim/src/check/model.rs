@@ -3,15 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use client::BizCode;
+use kv_api::Owner;
 
-use crate::workload::{Answer, Request, View};
+use crate::workload::{Answer, Request, View, lock_value};
 
 /// A tree of keys with all its versions, by index of the log.
 pub struct Model {
     /// Versions of each key in ascending order of index.
     versions: BTreeMap<Vec<u8>, Vec<Version>>,
     /// What is there now.
-    present: BTreeMap<Vec<u8>, Node>,
+    pub(super) present: BTreeMap<Vec<u8>, Node>,
+}
+
+/// An entry's place and time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stamp {
+    /// Index in the log.
+    pub index: u64,
+    /// The leader's time in it.
+    pub time_ms: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -21,10 +31,43 @@ struct Version {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Node {
-    view: View,
+pub(super) struct Node {
+    pub(super) view: View,
     /// Position among the nodes that one entry creates.
     position: u64,
+    pub(super) mark: Mark,
+    pub(super) life: Option<Life>,
+}
+
+/// What a node is beside value or directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Mark {
+    Plain,
+    Temporary,
+    Lock,
+    LockEntry,
+}
+
+/// The countdown of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Life {
+    pub(super) owner: Owner,
+    pub(super) ttl_index: u64,
+    pub(super) start_ms: u64,
+    pub(super) ttl_ms: u64,
+    /// For how long the owner wants to hold the lock it waits for.
+    pub(super) lease_ms: u64,
+}
+
+impl Life {
+    pub(super) fn starting(stamp: Stamp, owner: Owner, ttl_ms: u64) -> Life {
+        let Stamp { index: ttl_index, time_ms: start_ms } = stamp;
+        Life { owner, ttl_index, start_ms, ttl_ms, lease_ms: 0 }
+    }
+
+    pub(super) fn deadline_ms(self) -> u64 {
+        self.start_ms.saturating_add(self.ttl_ms)
+    }
 }
 
 impl Default for Model {
@@ -36,7 +79,8 @@ impl Default for Model {
 impl Model {
     /// Only the root.
     pub fn new() -> Model {
-        let root = Node { view: View { created: 0, updated: 0, value: None }, position: 0 };
+        let view = View { created: 0, updated: 0, value: None };
+        let root = Node { view, position: 0, mark: Mark::Plain, life: None };
         let version = Version { index: 0, node: Some(root.clone()) };
         Model {
             versions: BTreeMap::from([(Vec::new(), vec![version])]),
@@ -44,17 +88,40 @@ impl Model {
         }
     }
 
-    /// Carries out a write at an index above all before. One code for each key.
+    /// Carries out a write of nobody in particular at an index above all before.
     pub fn apply(&mut self, index: u64, request: &Request) -> Vec<BizCode> {
+        self.apply_at(Stamp { index, time_ms: 0 }, Owner::default(), request)
+    }
+
+    /// Carries out a write at an index above all before. One code for each key.
+    pub fn apply_at(&mut self, stamp: Stamp, owner: Owner, request: &Request) -> Vec<BizCode> {
+        let index = stamp.index;
         match request {
+            Request::PutTemporary(key, value, ttl_ms) => {
+                vec![self.put_temporary(stamp, owner, key, value, *ttl_ms)]
+            }
+            Request::MakeTemporary(key, ttl_ms) => {
+                vec![self.make_temporary_directory(stamp, owner, key, *ttl_ms)]
+            }
+            Request::UpdateTtl(key, ttl_ms) => vec![self.update_ttl(stamp, owner, key, *ttl_ms)],
+            Request::TryLock(key, lease_ms, wait_ms) => {
+                let value = lock_value(*lease_ms);
+                vec![self.try_lock(stamp, owner, key, &value, [*lease_ms, *wait_ms])]
+            }
+            Request::Unlock(key) => vec![self.unlock(stamp, owner, key)],
+            Request::UpdateLease(key, lease_ms) => {
+                vec![self.update_lease(stamp, owner, key, *lease_ms)]
+            }
             Request::Put(key, value) => vec![self.put(index, 0, key, value)],
-            Request::Remove(key) => vec![self.remove(index, key)],
+            Request::Remove(key) => vec![self.remove(index, owner, key)],
             Request::Mkdir(key) => vec![self.make_directory(index, key)],
             Request::BatchPut(pairs) => (0..)
                 .zip(pairs)
                 .map(|(position, (key, value))| self.put(index, position, key, value))
                 .collect(),
-            Request::BatchRemove(keys) => keys.iter().map(|key| self.remove(index, key)).collect(),
+            Request::BatchRemove(keys) => {
+                keys.iter().map(|key| self.remove(index, owner, key)).collect()
+            }
             Request::Cas(key, expected, new) => {
                 vec![self.compare_and_set(index, key, expected.as_deref(), new.as_deref())]
             }
@@ -95,9 +162,10 @@ impl Model {
         }
     }
 
-    fn remove(&mut self, index: u64, key: &[u8]) -> BizCode {
-        if !self.present.contains_key(key) {
-            return BizCode::NotFound;
+    fn remove(&mut self, index: u64, owner: Owner, key: &[u8]) -> BizCode {
+        let Some(node) = self.present.get(key) else { return BizCode::NotFound };
+        if node.life.is_some_and(|life| life.owner != owner) {
+            return BizCode::NotOwner;
         }
         if self.children(key).next().is_some() {
             return BizCode::HasChildren;
@@ -147,14 +215,15 @@ impl Model {
         }
     }
 
-    fn create(&mut self, index: u64, position: u64, key: &[u8], value: Option<&[u8]>) {
+    pub(super) fn create(&mut self, index: u64, position: u64, key: &[u8], value: Option<&[u8]>) {
         let view = View { created: index, updated: index, value: value.map(<[u8]>::to_vec) };
-        self.present.insert(key.to_vec(), Node { view, position });
+        let node = Node { view, position, mark: Mark::Plain, life: None };
+        self.present.insert(key.to_vec(), node);
         self.record(index, key);
         self.touch(index, parent(key));
     }
 
-    fn overwrite(&mut self, index: u64, key: &[u8], value: &[u8]) {
+    pub(super) fn overwrite(&mut self, index: u64, key: &[u8], value: &[u8]) {
         if let Some(node) = self.present.get_mut(key) {
             node.view.value = Some(value.to_vec());
         }
@@ -162,7 +231,7 @@ impl Model {
     }
 
     /// Notes the update of a node and of all directories above it.
-    fn touch(&mut self, index: u64, key: &[u8]) {
+    pub(super) fn touch(&mut self, index: u64, key: &[u8]) {
         if let Some(node) = self.present.get_mut(key) {
             node.view.updated = index;
         }
@@ -172,7 +241,7 @@ impl Model {
         }
     }
 
-    fn record(&mut self, index: u64, key: &[u8]) {
+    pub(super) fn record(&mut self, index: u64, key: &[u8]) {
         let node = self.present.get(key).cloned();
         let versions = self.versions.entry(key.to_vec()).or_default();
         match versions.last_mut() {
@@ -181,7 +250,7 @@ impl Model {
         }
     }
 
-    fn children<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = &'a Vec<u8>> {
+    pub(super) fn children<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = &'a Vec<u8>> {
         self.present.keys().filter(move |other| !other.is_empty() && parent(other) == key)
     }
 
@@ -256,7 +325,7 @@ impl Model {
 }
 
 /// The key of the directory that a key is in.
-fn parent(key: &[u8]) -> &[u8] {
+pub(super) fn parent(key: &[u8]) -> &[u8] {
     let dot = key.iter().rposition(|byte| *byte == b'.').unwrap_or(0);
     key.get(..dot).unwrap_or_default()
 }

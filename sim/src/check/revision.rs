@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 
 use client::BizCode;
+use kv_api::{KvRequest, OperationKind, Payload};
 
-use super::model::Model;
+use super::model::{Model, Stamp};
 use crate::violation::{Rule, Violation};
 use crate::workload::{Answer, Call, Request};
 
@@ -18,6 +19,8 @@ use crate::workload::{Answer, Call, Request};
 pub struct Applied {
     /// Its place in the log.
     pub index: u64,
+    /// The leader's time in it.
+    pub time_ms: u64,
     /// What was proposed.
     pub payload: Vec<u8>,
 }
@@ -28,19 +31,66 @@ pub struct Applied {
 /// The first rule that is broken.
 pub fn check(log: &[Applied], calls: &[Call]) -> Result<(), Violation> {
     let mut model = Model::new();
-    let mut codes = Vec::with_capacity(log.len());
+    let mut done = Vec::with_capacity(log.len());
     let mut waiting = Waiting::new(calls);
     for entry in log {
-        let Some(request) = waiting.request(&entry.payload) else {
-            let what = format!("entry {} was proposed by nobody", entry.index);
-            return Err(Violation::new(Rule::Proposal, what));
-        };
-        codes.push(model.apply(entry.index, request));
+        done.push(carry_out(&mut model, entry, &waiting)?);
     }
     let mut places = vec![None; calls.len()];
-    waiting.match_known(log, &codes, calls, &mut places)?;
-    waiting.match_rest(log, &codes, calls, &mut places)?;
+    waiting.match_known(log, &done, calls, &mut places)?;
+    waiting.match_rest(log, &done, calls, &mut places)?;
     check_order(&model, log, calls, &places)
+}
+
+/// What an entry did, by the model.
+#[derive(Default)]
+struct Done {
+    codes: Vec<BizCode>,
+    /// What the holder of the lock has to show from then on.
+    token: Option<u64>,
+    /// The leader proposed it by itself.
+    is_own: bool,
+}
+
+impl Done {
+    /// Whether a client may be told this. Clients are not told why they hold a lock, and why not.
+    fn agrees(&self, answer: &Answer) -> bool {
+        let holds = |code: &BizCode| matches!(code, BizCode::Success | BizCode::LockBySelf);
+        match answer {
+            Answer::Granted { token, .. } => {
+                self.codes.iter().all(holds) && self.token == Some(*token)
+            }
+            Answer::Written { codes, .. } if codes == &[BizCode::LockByOther] => {
+                matches!(self.codes[..], [BizCode::LockByOther | BizCode::NotFound])
+            }
+            Answer::Written { codes, .. } => *codes == self.codes,
+            _ => true,
+        }
+    }
+}
+
+/// Carries an entry out on the model.
+fn carry_out(model: &mut Model, entry: &Applied, waiting: &Waiting<'_>) -> Result<Done, Violation> {
+    let stamp = Stamp { index: entry.index, time_ms: entry.time_ms };
+    let payload = Payload::decode(&entry.payload).ok();
+    let owner = payload.and_then(|payload| payload.owner).unwrap_or_default();
+    if let Some(payload) = payload.filter(|payload| payload.kind == OperationKind::Expire)
+        && let Ok(request) = KvRequest::decode(payload.body)
+    {
+        let expired = model.expire(stamp, request.key, request.ttl_millis as u64);
+        expired.map_err(|what| Violation::new(Rule::Expiry, what))?;
+        return Ok(Done { is_own: true, ..Done::default() });
+    }
+    let Some(request) = waiting.request(&entry.payload) else {
+        let what = format!("entry {} was proposed by nobody", entry.index);
+        return Err(Violation::new(Rule::Proposal, what));
+    };
+    let codes = model.apply_at(stamp, owner, request);
+    let token = match request {
+        Request::TryLock(key, ..) => model.fencing_token(key),
+        _ => None,
+    };
+    Ok(Done { codes, token, is_own: false })
 }
 
 /// Writes that have no entry yet, by payload.
@@ -73,24 +123,23 @@ impl<'a> Waiting<'a> {
     fn match_known(
         &mut self,
         log: &[Applied],
-        codes: &[Vec<BizCode>],
+        done: &[Done],
         calls: &[Call],
         places: &mut [Option<usize>],
     ) -> Result<(), Violation> {
         let mut taken: BTreeMap<usize, usize> = BTreeMap::new();
         for (number, call) in calls.iter().enumerate() {
-            let Answer::Written { index: Some(index), codes: told } = &call.answer else {
-                continue;
-            };
+            let Some(index) = call.answer.index() else { continue };
             let broken = |what: &str| Err(Violation::new(Rule::Answer, format!("{call}: {what}")));
-            let Ok(place) = log.binary_search_by_key(index, |entry| entry.index) else {
+            let Ok(place) = log.binary_search_by_key(&index, |entry| entry.index) else {
                 return broken("the log has no such entry");
             };
             if call.payload.as_deref() != Some(&*log[place].payload) {
                 return broken("the entry there is another one");
             }
-            if codes[place] != *told {
-                return broken(&format!("the entry does {:?}", codes[place]));
+            if !done[place].agrees(&call.answer) {
+                let Done { codes, token, .. } = &done[place];
+                return broken(&format!("the entry does {codes:?}, token {token:?}"));
             }
             if let Some(other) = taken.insert(place, number) {
                 return broken(&format!("the entry belongs to {}", calls[other]));
@@ -108,21 +157,18 @@ impl<'a> Waiting<'a> {
     fn match_rest(
         &mut self,
         log: &[Applied],
-        codes: &[Vec<BizCode>],
+        done: &[Done],
         calls: &[Call],
         places: &mut [Option<usize>],
     ) -> Result<(), Violation> {
         let mut taken = vec![false; log.len()];
         places.iter().flatten().for_each(|place| taken[*place] = true);
         let floor = floors(log, calls);
-        for (place, entry) in log.iter().enumerate().filter(|(place, _)| !taken[*place]) {
+        let is_open = |place: &usize| !taken[*place] && !done[*place].is_own;
+        for (place, entry) in log.iter().enumerate().filter(|(place, _)| is_open(place)) {
             let bucket = self.0.get_mut(&*entry.payload);
             let fits = |number: &usize| {
-                let told = match &calls[*number].answer {
-                    Answer::Written { codes, .. } => Some(codes),
-                    _ => None,
-                };
-                floor[*number] < entry.index && told.is_none_or(|told| *told == codes[place])
+                floor[*number] < entry.index && done[place].agrees(&calls[*number].answer)
             };
             let end = |number: &usize| match calls[*number].is_unknown() {
                 true => u64::MAX,
@@ -167,7 +213,7 @@ fn floors(log: &[Applied], calls: &[Call]) -> Vec<u64> {
         match event {
             Event::Begin(number) => floors[number] = highest,
             Event::End(number) => {
-                if let Answer::Written { index: Some(index), .. } = calls[number].answer {
+                if let Some(index) = calls[number].answer.index() {
                     highest = highest.max(index.min(last));
                 }
             }

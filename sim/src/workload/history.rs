@@ -43,10 +43,28 @@ pub enum Answer {
         /// Success or refusal, key by key.
         codes: Vec<BizCode>,
     },
+    /// A lock is held, says its place in the log.
+    Granted {
+        /// The attempt's place.
+        index: u64,
+        /// What the holder has to show.
+        token: u64,
+    },
     /// Nodes, one for each key asked for.
     Nodes(Vec<Result<Option<View>, BizCode>>),
     /// The children of a directory by name, or why there are none.
     Children(Result<Vec<(Vec<u8>, View)>, BizCode>),
+}
+
+impl Answer {
+    /// The place in the log that a client was told.
+    pub fn index(&self) -> Option<u64> {
+        match self {
+            Answer::Written { index, .. } => *index,
+            Answer::Granted { index, .. } => Some(*index),
+            _ => None,
+        }
+    }
 }
 
 /// A point in the order of all invocations and answers.
@@ -95,7 +113,7 @@ impl fmt::Display for Lane {
 impl Call {
     /// Whether the client knows that it was carried out.
     pub fn is_done(&self) -> bool {
-        matches!(self.answer, Answer::Written { .. } | Answer::Nodes(_) | Answer::Children(_))
+        !self.is_unknown() && !matches!(self.answer, Answer::NotDone(_))
     }
 
     /// Whether it may have been carried out without the client knowing.
@@ -128,6 +146,9 @@ impl fmt::Display for Answer {
                 write!(formatter, "{codes:?} at {index}")
             }
             Answer::Written { index: None, codes } => write!(formatter, "{codes:?}"),
+            Answer::Granted { index, token } => {
+                write!(formatter, "held since {token} at {index}")
+            }
             Answer::Nodes(nodes) => {
                 let nodes = nodes.iter().map(|node| match node {
                     Ok(Some(node)) => view(node),

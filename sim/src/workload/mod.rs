@@ -10,4 +10,4 @@ pub use errand::{End, Errand, Operator};
 pub use history::{Answer, Call, History, Lane, Point, View};
 pub use operations::{Operations, PlannedOperation, Shape};
 pub use program::{Program, ProgramPlan};
-pub use request::{Request, label};
+pub use request::{Request, label, lock_value};

@@ -26,6 +26,8 @@ pub struct Shape {
     pub reads: u64,
     /// Nodes to read from.
     pub nodes: u16,
+    /// Of 16 operations so many are about what expires and about locks.
+    pub leases: u64,
     /// Of 16 operations so many are about directories and what is in them.
     pub tree: u64,
 }
@@ -43,6 +45,7 @@ impl Shape {
             nodes,
             reads: 4 + choose("shape.reads", 8),
             tree: choose("shape.tree", 8),
+            leases: choose("shape.leases", 12).saturating_sub(4),
         }
     }
 }
@@ -116,7 +119,11 @@ impl Operations {
         let mut dice = Dice(planned.bits);
         let is_read = 15 - dice.below(16) >= 16 - self.shape.reads;
         let is_tree = 15 - dice.below(16) < self.shape.tree;
+        let is_lease = 15 - dice.below(16) < self.shape.leases;
         let mut draw = Draw { shape: &self.shape, dice, name, known };
+        if is_lease {
+            return draw.lease();
+        }
         match (is_read, is_tree) {
             (true, false) => draw.read(),
             (true, true) => draw.tree_read(),
@@ -212,6 +219,24 @@ impl Draw<'_> {
                 Request::BatchPut(pairs.collect())
             }
             _ => Request::Remove(self.child()),
+        }
+    }
+
+    /// Something that expires, or a lock.
+    fn lease(&mut self) -> Request {
+        let kind = self.dice.below(10);
+        let number = self.dice.below(2);
+        let named = |letter: char| format!("{letter}{number}").into_bytes();
+        let millis = 20 << self.dice.below(6);
+        match kind {
+            0..2 => Request::PutTemporary(named('t'), self.value(0), millis),
+            2 => Request::UpdateTtl(named(['t', 'u'][self.dice.below(2) as usize]), millis),
+            3 => Request::Remove(named('t')),
+            4 => Request::MakeTemporary(named('u'), millis),
+            5 => Request::Put([&named('u')[..], b".x"].concat(), self.value(0)),
+            6..8 => Request::TryLock(named('l'), millis, [0, millis][self.dice.below(2) as usize]),
+            8 => Request::Unlock(named('l')),
+            _ => Request::UpdateLease(named('l'), millis),
         }
     }
 

@@ -8,14 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use client::fiber::Client;
-use client::operations::GetFrom;
+use client::operations::{
+    GetFrom, LockHolder, MakeTemporaryDirectory, PutTemporary, Unlock, UpdateLockLease, UpdateTtl,
+};
 use client::{BizCode, Error, GroupId, NodeId, Options, ProcessId, Server};
 use kv_api::ReadMode;
 use runtime::{FiberGroup, Shard};
 
 use super::history::{Answer, History, Lane, View};
 use super::operations::Operations;
-use super::request::Request;
+use super::request::{Request, try_lock};
 
 /// What a program is to do.
 #[derive(Clone, Debug)]
@@ -202,6 +204,12 @@ async fn carry_out(client: &Client, request: &Request) -> Answer {
                 one(reply.raft_index, reply.swapped, BizCode::Success, BizCode::CasMismatch)
             })
         }
+        Request::PutTemporary(..)
+        | Request::MakeTemporary(..)
+        | Request::UpdateTtl(..)
+        | Request::TryLock(..)
+        | Request::Unlock(_)
+        | Request::UpdateLease(..) => carry_out_lease(client, request).await,
         Request::BatchPut(pairs) => {
             let keys: Vec<&[u8]> = pairs.iter().map(|(key, _)| key.as_slice()).collect();
             let values: Vec<&[u8]> = pairs.iter().map(|(_, value)| value.as_slice()).collect();
@@ -219,6 +227,51 @@ async fn carry_out(client: &Client, request: &Request) -> Answer {
         }
     };
     reply.unwrap_or_else(|error| failed(request, error))
+}
+
+/// The requests about what expires, and about locks.
+async fn carry_out_lease(client: &Client, request: &Request) -> Result<Answer, Error> {
+    let codes = |index: u64, codes: Vec<BizCode>| Answer::Written { index: Some(index), codes };
+    let one = |index, changed, yes, no| codes(index, vec![if changed { yes } else { no }]);
+    match request {
+        Request::PutTemporary(key, value, ttl_ms) => {
+            let time_to_live = Duration::from_millis(*ttl_ms);
+            client.call(&PutTemporary { key, value, time_to_live }).await.map(|reply| {
+                let (yes, no) = (BizCode::SuccessOverwrite, BizCode::Success);
+                one(reply.raft_index, reply.overwritten, yes, no)
+            })
+        }
+        Request::MakeTemporary(key, ttl_ms) => {
+            let time_to_live = Duration::from_millis(*ttl_ms);
+            client.call(&MakeTemporaryDirectory { key, time_to_live }).await.map(|reply| {
+                one(reply.raft_index, reply.created, BizCode::Success, BizCode::DirExists)
+            })
+        }
+        Request::UpdateTtl(key, ttl_ms) => {
+            let time_to_live = Duration::from_millis(*ttl_ms);
+            let reply = client.call(&UpdateTtl { key, time_to_live }).await;
+            reply.map(|reply| codes(reply.raft_index, vec![BizCode::Success]))
+        }
+        Request::TryLock(key, lease_ms, wait_ms) => {
+            client.call(&try_lock(key, *lease_ms, *wait_ms)).await.map(|reply| match reply.holder {
+                LockHolder::ThisClient { fencing_token: token } => {
+                    Answer::Granted { index: reply.raft_index, token }
+                }
+                LockHolder::Another => codes(reply.raft_index, vec![BizCode::LockByOther]),
+            })
+        }
+        Request::Unlock(key) => client
+            .call(&Unlock { key })
+            .await
+            .map(|reply| one(reply.raft_index, reply.held, BizCode::Success, BizCode::LockByOther)),
+        Request::UpdateLease(key, lease_ms) => {
+            let lease = Duration::from_millis(*lease_ms);
+            client.call(&UpdateLockLease { key, lease }).await.map(|reply| {
+                one(reply.raft_index, reply.held, BizCode::Success, BizCode::LockByOther)
+            })
+        }
+        _ => unreachable!("{request} is not about what expires"),
+    }
 }
 
 fn nodes(

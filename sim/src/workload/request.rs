@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use client::operations::{BatchPut, BatchRemove, CompareAndSet, Mkdir, Put, Remove};
+use std::time::Duration;
+
+use client::operations::{
+    BatchPut, BatchRemove, CompareAndSet, MakeTemporaryDirectory, Mkdir, Put, PutTemporary, Remove,
+    TryLock, Unlock, UpdateLockLease, UpdateTtl,
+};
 use client::{GroupId, Operation, ProcessId};
 use kv_api::{OperationKind, Owner, Payload};
 
@@ -27,6 +32,18 @@ pub enum Request {
     BatchPut(Vec<(Vec<u8>, Vec<u8>)>),
     /// Remove several nodes.
     BatchRemove(Vec<Vec<u8>>),
+    /// Set a value that goes after so many milliseconds.
+    PutTemporary(Vec<u8>, Vec<u8>, u64),
+    /// Make a directory that goes after so many milliseconds, with all in it.
+    MakeTemporary(Vec<u8>, u64),
+    /// Have something of its own live so many milliseconds from now on.
+    UpdateTtl(Vec<u8>, u64),
+    /// Take a lock for so many milliseconds, or wait for it so many.
+    TryLock(Vec<u8>, u64, u64),
+    /// Give a lock back, or its place in the queue.
+    Unlock(Vec<u8>),
+    /// Hold a lock so many milliseconds from now on.
+    UpdateLease(Vec<u8>, u64),
     /// Replace a value by another; `None` is a node that does not exist.
     Cas(Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>),
 }
@@ -70,6 +87,34 @@ impl Request {
                 BatchRemove { keys: &keys }.encode(group, &mut body);
                 OperationKind::BatchRemove
             }
+            Request::PutTemporary(key, value, ttl_ms) => {
+                let time_to_live = Duration::from_millis(*ttl_ms);
+                PutTemporary { key, value, time_to_live }.encode(group, &mut body);
+                OperationKind::PutTemp
+            }
+            Request::MakeTemporary(key, ttl_ms) => {
+                let time_to_live = Duration::from_millis(*ttl_ms);
+                MakeTemporaryDirectory { key, time_to_live }.encode(group, &mut body);
+                OperationKind::MakeTempDir
+            }
+            Request::UpdateTtl(key, ttl_ms) => {
+                let time_to_live = Duration::from_millis(*ttl_ms);
+                UpdateTtl { key, time_to_live }.encode(group, &mut body);
+                OperationKind::UpdateTtl
+            }
+            Request::TryLock(key, lease_ms, wait_ms) => {
+                try_lock(key, *lease_ms, *wait_ms).encode(group, &mut body);
+                OperationKind::TryLock
+            }
+            Request::Unlock(key) => {
+                Unlock { key }.encode(group, &mut body);
+                OperationKind::Unlock
+            }
+            Request::UpdateLease(key, lease_ms) => {
+                let lease = Duration::from_millis(*lease_ms);
+                UpdateLockLease { key, lease }.encode(group, &mut body);
+                OperationKind::UpdateLockLease
+            }
             Request::Cas(key, expected, new) => {
                 let (expected, new) = (expected.as_deref(), new.as_deref());
                 CompareAndSet { key, expected, new }.encode(group, &mut body);
@@ -82,6 +127,17 @@ impl Request {
         payload.extend_from_slice(&body);
         Some(payload)
     }
+}
+
+/// The operation that asks for a lock.
+pub(super) fn try_lock(key: &[u8], lease_ms: u64, wait_ms: u64) -> TryLock<'_> {
+    let (lease, wait) = (Duration::from_millis(lease_ms), Duration::from_millis(wait_ms));
+    TryLock { key, lease, wait, tag: 0 }
+}
+
+/// What stands in the entry of whoever asked for a lock.
+pub fn lock_value(lease_ms: u64) -> Vec<u8> {
+    [lease_ms.to_be_bytes(), [0; 8]].concat()
 }
 
 /// The part of a value that people read: its padding is left out.
@@ -107,6 +163,22 @@ impl fmt::Display for Request {
             Request::List(key) => write!(formatter, "list {}", name(key)),
             Request::BatchGet(keys) => write!(formatter, "get {}", names(keys.iter())),
             Request::Put(key, value) => write!(formatter, "put {}={}", name(key), label(value)),
+            Request::PutTemporary(key, value, ttl_ms) => {
+                write!(formatter, "put {}={} for {ttl_ms} ms", name(key), label(value))
+            }
+            Request::MakeTemporary(key, ttl_ms) => {
+                write!(formatter, "mkdir {} for {ttl_ms} ms", name(key))
+            }
+            Request::UpdateTtl(key, ttl_ms) => {
+                write!(formatter, "keep {} for {ttl_ms} ms", name(key))
+            }
+            Request::TryLock(key, lease_ms, wait_ms) => {
+                write!(formatter, "lock {} for {lease_ms} ms, wait {wait_ms} ms", name(key))
+            }
+            Request::Unlock(key) => write!(formatter, "unlock {}", name(key)),
+            Request::UpdateLease(key, lease_ms) => {
+                write!(formatter, "hold {} for {lease_ms} ms", name(key))
+            }
             Request::Remove(key) => write!(formatter, "remove {}", name(key)),
             Request::Mkdir(key) => write!(formatter, "mkdir {}", name(key)),
             Request::BatchPut(pairs) => {
