@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use kv_api::KvRequest;
 use raft_core::GroupId;
 use raft_host::{Group, Refusal};
 use wire::ProcessId;
@@ -58,18 +57,12 @@ impl Requests {
         let held = self.held.0.borrow_mut().remove(&group.id());
         let now = self.shard.clock().now();
         for request in held.unwrap_or_default() {
-            match KvRequest::decode(&request.body) {
-                Ok(decoded) if now <= request.caller.deadline => {
-                    self.write(
-                        request.caller,
-                        request.process,
-                        group,
-                        &decoded,
-                        &request.body,
-                        now,
-                    );
+            match now <= request.caller.deadline {
+                true => {
+                    let ForeignRequest { caller, process, body } = &request;
+                    self.propose(*caller, *process, group, body, now);
                 }
-                _ => self.replies.drop_request(&request.caller),
+                false => self.replies.drop_request(&request.caller),
             }
         }
         self.replies.flush();

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kv_api::{KvRequest, OperationKind, Owner, Payload, ReadMode, WatchRequest, validate};
+use kv_api::{
+    KvRequest, OperationKind, Owner, Payload, ReadMode, TransactionRequest, WatchRequest, validate,
+};
 use moment::Moment;
 use planted::{Bug, is_on};
 use raft_core::{GroupId, ReadToken};
@@ -13,7 +15,8 @@ use raft_host::{Group, ReadGate, ReadLevel, Refusal};
 use rpc::{Connection, Flow, Handler, TimeBudget};
 use runtime::{Shard, ShardId};
 use wire::{
-    Command, Packet, PortKind, ProcessId, RespCode, ResponseHead, decode_fixed32, encode_response,
+    BizCode, Command, Packet, PortKind, ProcessId, RespCode, ResponseHead, decode_fixed32,
+    encode_response,
 };
 
 use crate::admin;
@@ -55,6 +58,7 @@ pub struct Requests {
 /// A request after its body was decoded.
 enum Request<'a> {
     Kv(KvRequest<'a>),
+    Transaction(TransactionRequest<'a>),
     Watch(WatchRequest<'a>),
     /// Only the group's number matters.
     OfGroup(GroupId),
@@ -64,6 +68,7 @@ impl Request<'_> {
     fn group(&self) -> GroupId {
         match self {
             Request::Kv(request) => GroupId(request.group_id),
+            Request::Transaction(request) => GroupId(request.group_id),
             Request::Watch(request) => GroupId(request.group_id),
             Request::OfGroup(group) => *group,
         }
@@ -76,6 +81,7 @@ fn decode(command: Command, body: &[u8]) -> Option<Request<'_>> {
         Command::RAFT_QUERY_STATUS | Command::DTKV_QUERY_STATUS => {
             decode_fixed32(body).ok().map(|group| Request::OfGroup(GroupId(group as i32)))
         }
+        Command::TRANSACTION => TransactionRequest::decode(body).ok().map(Request::Transaction),
         Command::DTKV_SYNC_WATCH => WatchRequest::decode(body).ok().map(Request::Watch),
         _ if is_kv(command) => KvRequest::decode(body).ok().map(Request::Kv),
         _ if admin::is_of_group(command) => admin::group_of(command, body).map(Request::OfGroup),
@@ -188,6 +194,10 @@ impl Requests {
                 self.read(caller, group, request, body, now);
             }
             Request::Kv(request) => self.write(caller, process, group, request, body, now),
+            Request::Transaction(request) => match request.check() {
+                Ok(()) => self.propose(caller, process, group, body, now),
+                Err((code, text)) => self.refuse_unwritten(&caller, now, code, text),
+            },
             Request::Watch(request) => self.sync_watch(caller, hosted, request, now),
             Request::OfGroup(_) if admin::is_of_group(caller.command) => {
                 let (shard, config, replies) = (&self.shard, &self.plan.config, &self.replies);
@@ -198,7 +208,7 @@ impl Requests {
     }
 
     #[inline]
-    pub(crate) fn write(
+    fn write(
         self: &Rc<Self>,
         caller: Caller,
         process: ProcessId,
@@ -211,11 +221,31 @@ impl Requests {
             return self.not_supported(caller, now);
         };
         if let Err(refusal) = validate(kind, request) {
-            let text = refusal.to_string();
-            let head = ResponseHead::refusal(caller.command, caller.seq, RespCode::Success, &text);
-            let head = head.with_biz_code(refusal.code);
-            return self.replies.answer(&caller, now, |out| encode_response(out, &head, |_| {}));
+            return self.refuse_unwritten(&caller, now, refusal.code, &refusal.to_string());
         }
+        self.propose(caller, process, group, body, now);
+    }
+
+    /// Refuses a write that depends on nothing but itself; it takes no place in the log.
+    fn refuse_unwritten(&self, caller: &Caller, now: Moment, code: BizCode, text: &str) {
+        let head = ResponseHead::refusal(caller.command, caller.seq, RespCode::Success, text);
+        let head = head.with_biz_code(code);
+        self.replies.answer(caller, now, |out| encode_response(out, &head, |_| {}));
+    }
+
+    /// Brings a write that was checked into the log.
+    #[inline]
+    pub(crate) fn propose(
+        self: &Rc<Self>,
+        caller: Caller,
+        process: ProcessId,
+        group: &Group<KvStateMachine>,
+        body: &[u8],
+        now: Moment,
+    ) {
+        let Some(kind) = OperationKind::of_command(caller.command) else {
+            return self.not_supported(caller, now);
+        };
         if kind.starts_countdown() {
             group.advance_time();
         }

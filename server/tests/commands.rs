@@ -135,6 +135,47 @@ fn every_verb_of_kv_has_its_output_and_code() {
 }
 
 #[test]
+fn transactions_are_lines() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::start(directory.path());
+    let txn = |lines: &[&str]| outcome(&node.run(&[&["kv", "txn"], lines].concat(), b""));
+    let lines = ["if missing a", "then mkdir a", "then put a.k two words", "else get a.k"];
+    assert_eq!(txn(&lines), told(0, "then at index 2\na: created\na.k: created\n"));
+    assert_eq!(txn(&lines), told(4, "else at index 3\na.k = two words\n"));
+    let input = b"# moves a value\nif updated a.k = 2\n\nthen put b two words\nthen del a.k\n";
+    let moved = outcome(&node.run(&["kv", "txn"], input));
+    assert_eq!(moved, told(0, "then at index 4\nb: created\na.k: removed\n"));
+    let refused = node.run(&["kv", "txn", "then put b 1", "then put none.k 1"], b"");
+    assert_eq!(outcome(&refused), told(5, ""));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("nothing was done, because of none.k"), "{said}");
+    assert_eq!(node.verb("kv get b"), told(0, "two words\n"));
+    let wrong = node.run(&["kv", "txn", "then put b 1", "when b"], b"");
+    assert_eq!(wrong.status.code(), Some(2));
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(said.starts_with("line 2, `when b`: it begins with neither"), "{said}");
+    let answer = node.run(&["-o", "json", "kv", "txn", "if token l = 0", "then get b"], b"");
+    let answer: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
+    let value = answer["results"][0]["value"].as_str();
+    assert_eq!((answer["held"].as_bool(), value), (Some(true), Some("two words")));
+}
+
+#[test]
+fn a_token_that_is_not_the_holders_sets_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::start(directory.path());
+    assert_eq!(node.verb("kv put k v --if-token l=1"), told(4, ""));
+    let script = format!(
+        "{BINARY} --servers {} kv put k v --if-token l=$DONGTING_FENCING_TOKEN",
+        node.servers
+    );
+    let under = node.run(&["lock", "l", "--", "/bin/sh", "-c", &script], b"");
+    assert!(under.status.success(), "{under:?}");
+    assert_eq!(node.verb("kv get k"), told(0, "v\n"));
+    assert_eq!(node.verb("kv put k w --if-token l=3"), told(4, ""), "it was given back");
+}
+
+#[test]
 fn values_are_bytes() {
     let directory = tempfile::tempdir().unwrap();
     let node = Node::start(directory.path());

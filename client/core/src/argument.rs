@@ -3,7 +3,9 @@
 use core::fmt;
 use core::time::Duration;
 
-use kv_api::{ClientKeyError, RootKey, TTL_MS_MAX, VALUE_BYTES_MAX, check_client_key};
+use kv_api::{
+    ClientKeyError, RootKey, TRANSACTION_PARTS_MAX, TTL_MS_MAX, VALUE_BYTES_MAX, check_client_key,
+};
 
 use crate::options::NodeId;
 
@@ -24,6 +26,8 @@ pub enum InvalidArgument {
     KeysAndValuesDiffer,
     /// Key, values and their frame are longer than a body may be.
     BodyTooLong,
+    /// A transaction has more than [`kv_api::TRANSACTION_PARTS_MAX`] conditions or steps.
+    TransactionTooLong,
     /// A time to live or a lease is zero or over 36,500 days.
     TimeToLive,
     /// A place in the queue of a lock cannot last longer than the lease that it asks for.
@@ -98,6 +102,12 @@ impl fmt::Display for InvalidArgument {
                 formatter.write_str("the batch has not as many values as keys")
             }
             InvalidArgument::BodyTooLong => formatter.write_str("the request is too long"),
+            InvalidArgument::TransactionTooLong => {
+                write!(
+                    formatter,
+                    "a transaction has more than {TRANSACTION_PARTS_MAX} parts of a kind"
+                )
+            }
             InvalidArgument::TimeToLive => {
                 formatter.write_str("a time to live or lease must be from 1 ms to 36500 days")
             }

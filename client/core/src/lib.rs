@@ -71,6 +71,7 @@ pub use completion::{Completion, Response};
 pub use core::{Action, Core};
 pub use error::{Error, ProtocolError, Reason, ServerError};
 pub use event::{Event, KeyState, LockEvent, LockLoss, WatchUpdate};
+pub use kv_api::{Condition, Relation, Step, StepKind, Subject};
 pub use link::LinkId;
 pub use lock::{LockId, LockOptions};
 pub use operation::{Access, Operation, Target};

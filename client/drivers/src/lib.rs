@@ -77,9 +77,10 @@ mod process_id;
 pub mod tokio;
 
 pub use client_core::{
-    Access, Completion, Error, Event, GroupId, InvalidArgument, KeyState, LockEvent, LockId,
-    LockLoss, LockOptions, NodeId, Operation, Options, OptionsError, ProtocolError, Reason,
-    RequestId, Response, Server, ServerError, Target, WatchId, WatchUpdate, operations,
+    Access, Completion, Condition, Error, Event, GroupId, InvalidArgument, KeyState, LockEvent,
+    LockId, LockLoss, LockOptions, NodeId, Operation, Options, OptionsError, ProtocolError, Reason,
+    Relation, RequestId, Response, Server, ServerError, Step, StepKind, Subject, Target, WatchId,
+    WatchUpdate, operations,
 };
 pub use process_id::new_process_id;
 pub use wire::{BizCode, ProcessId, RespCode};

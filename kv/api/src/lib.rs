@@ -31,6 +31,8 @@ mod node;
 mod response;
 mod result;
 
+mod transaction;
+
 mod operation;
 
 mod watch_notify;
@@ -45,8 +47,13 @@ pub use owner::Owner;
 pub use read_mode::ReadMode;
 pub use repeated::{ByteStrings, Element, Repeated, RepeatedIter};
 pub use request::KvRequest;
-pub use response::{KvResponse, encode_grant, encode_response_body, encode_results};
+pub use response::{
+    KvResponse, encode_grant, encode_response_body, encode_results, encode_transaction,
+};
 pub use result::KvResult;
+pub use transaction::{
+    Condition, Relation, Step, StepKind, Subject, TRANSACTION_PARTS_MAX, TransactionRequest,
+};
 pub use validate::{Refusal, TTL_MS_MAX, VALUE_BYTES_MAX, lock_lease_ms, validate};
 pub use watch_notify::{WatchEvent, WatchNotifyRequest, WatchNotifyResponse, WatchState};
 pub use watch_request::{WATCH_KEYS_MAX, WatchRequest};

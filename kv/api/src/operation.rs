@@ -78,6 +78,9 @@ operations! {
     Unlock = 16, Command::DTKV_UNLOCK, true;
     /// Renew the lease of a lock.
     UpdateLockLease = 17, Command::DTKV_UPDATE_LOCK_LEASE, true;
+    /// Several operations under conditions; the body is a
+    /// [`TransactionRequest`](crate::TransactionRequest).
+    Transaction = 100, Command::TRANSACTION, true;
 }
 
 impl OperationKind {
@@ -91,6 +94,7 @@ impl OperationKind {
                 | OperationKind::UpdateTtl
                 | OperationKind::TryLock
                 | OperationKind::UpdateLockLease
+                | OperationKind::Transaction
         )
     }
 
@@ -112,7 +116,7 @@ pub struct Payload<'a> {
     pub kind: OperationKind,
     /// Who asks; stands in the log for kinds that need it.
     pub owner: Option<Owner>,
-    /// An encoded [`KvRequest`].
+    /// An encoded [`KvRequest`], or a [`TransactionRequest`](crate::TransactionRequest).
     pub body: &'a [u8],
 }
 
@@ -201,7 +205,7 @@ mod tests {
     #[test]
     fn numbers_are_those_of_the_log() {
         let numbers = OperationKind::ALL.iter().map(|kind| kind.number());
-        assert!(numbers.eq([0, 2, 3, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17]));
+        assert!(numbers.eq([0, 2, 3, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 100]));
         for number in 0..=u8::MAX {
             let kind = OperationKind::from_number(number);
             assert!(kind.is_none_or(|kind| kind.number() == number));

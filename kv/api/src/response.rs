@@ -19,6 +19,9 @@ pub struct KvResponse<'a> {
     /// Of the lock that the caller holds after a lock operation; 0 for everything else. Not part of
     /// Dongting's message.
     pub fencing_token: u64,
+    /// Of a transaction: 1 if its conditions held, 2 if not; negative if the tree refused the last
+    /// step that has a result, so that nothing was done. Not part of Dongting's message.
+    pub branch: i32,
 }
 
 impl<'a> KvResponse<'a> {
@@ -38,6 +41,7 @@ impl<'a> KvResponse<'a> {
                     response.results.note(body, start, 3);
                 }
                 (FENCING_TOKEN, Value::Fixed64(value)) => response.fencing_token = value,
+                (BRANCH, Value::Varint(value)) => response.branch = wire::int32(value),
                 _ => {}
             }
         }
@@ -47,8 +51,11 @@ impl<'a> KvResponse<'a> {
     pub fn encode(&self, writer: &mut Writer<'_>) {
         encode_results(writer, self.raft_index, self.results.iter());
         writer.fixed64(FENCING_TOKEN, self.fencing_token);
+        writer.int32(BRANCH, self.branch);
     }
 }
+
+const BRANCH: u32 = 103;
 
 /// Writes the answer to a write: its index and one code for each result.
 ///
@@ -62,6 +69,17 @@ pub fn encode_response_body(writer: &mut Writer<'_>, raft_index: u64, codes: &[B
 pub fn encode_grant(writer: &mut Writer<'_>, raft_index: u64, code: BizCode, fencing_token: u64) {
     encode_response_body(writer, raft_index, &[code]);
     writer.fixed64(FENCING_TOKEN, fencing_token);
+}
+
+/// Writes the answer to a transaction; `branch` is that of [`KvResponse`].
+pub fn encode_transaction<'a>(
+    writer: &mut Writer<'_>,
+    raft_index: u64,
+    branch: i32,
+    results: impl ExactSizeIterator<Item = KvResult<'a>>,
+) {
+    encode_results(writer, raft_index, results);
+    writer.int32(BRANCH, branch);
 }
 
 /// Writes an answer from its results.

@@ -40,7 +40,8 @@ pub fn validate(kind: OperationKind, request: &KvRequest<'_>) -> Result<(), Refu
         | OperationKind::BatchRemove
         | OperationKind::Cas
         | OperationKind::Expire
-        | OperationKind::Unlock => Ok(()),
+        | OperationKind::Unlock
+        | OperationKind::Transaction => Ok(()),
     }
 }
 

@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use kv_api::{
-    KvRequest, KvResponse, OperationKind, Owner, Payload, WatchNotifyRequest, WatchNotifyResponse,
-    WatchRequest,
+    KvRequest, KvResponse, OperationKind, Owner, Payload, TransactionRequest, WatchNotifyRequest,
+    WatchNotifyResponse, WatchRequest,
 };
 use wire::{Fields, Value, Writer};
 
@@ -58,6 +58,7 @@ fn no_damage_makes_a_payload_panic() {
 fn try_all(bytes: &[u8]) {
     try_message!(KvRequest, bytes);
     try_message!(KvResponse, bytes);
+    try_message!(TransactionRequest, bytes);
     try_message!(WatchRequest, bytes);
     try_message!(WatchNotifyRequest, bytes);
     try_message!(WatchNotifyResponse, bytes);

@@ -38,6 +38,7 @@ mod lock;
 mod place;
 mod put;
 mod remove;
+mod transaction;
 mod ttl;
 
 mod children;
@@ -61,5 +62,6 @@ pub use machine::{Machine, MachineOptions, Shed};
 pub use outcome::Outcome;
 pub use snapshot::{Loader, Malformed, SnapshotPiece};
 pub use stamp::Stamp;
+pub use transaction::{StepResult, TransactionOutcome};
 pub use ttl::Expired;
 pub use watched::WatchId;

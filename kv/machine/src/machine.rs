@@ -3,8 +3,8 @@
 use alloc::vec::{self, Vec};
 
 use kv_api::{
-    KvNode, KvRequest, OperationKind, Owner, Payload, RootKey, WatchEvent, WatchState, check_key,
-    validate,
+    KvNode, KvRequest, OperationKind, Owner, Payload, RootKey, TransactionRequest, WatchEvent,
+    WatchState, check_key, validate,
 };
 use wire::BizCode;
 
@@ -82,6 +82,12 @@ impl Machine {
         let Ok(payload) = Payload::decode(payload) else {
             return Outcome::Malformed;
         };
+        if payload.kind == OperationKind::Transaction {
+            return match (TransactionRequest::decode(payload.body), payload.owner) {
+                (Ok(request), Some(owner)) => self.transact(stamp, owner, &request),
+                _ => Outcome::Malformed,
+            };
+        }
         let Ok(request) = KvRequest::decode(payload.body) else {
             return Outcome::Malformed;
         };
@@ -132,7 +138,9 @@ impl Machine {
             OperationKind::TryLock => self.try_lock(stamp, owner, key, value, millis),
             OperationKind::Unlock => self.unlock(stamp, owner, key),
             OperationKind::UpdateLockLease => self.update_lock_lease(stamp, owner, key, millis),
-            OperationKind::BatchPut | OperationKind::BatchRemove => Err(BizCode::Error),
+            OperationKind::BatchPut | OperationKind::BatchRemove | OperationKind::Transaction => {
+                Err(BizCode::Error)
+            }
         }
     }
 

@@ -5,6 +5,8 @@ use core::slice;
 
 use wire::BizCode;
 
+use crate::transaction::TransactionOutcome;
+
 /// The codes of the answer to a write. Every replica gets the same ones.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
@@ -17,6 +19,8 @@ pub enum Outcome {
         /// Greater than that of every earlier holder of the lock.
         fencing_token: u64,
     },
+    /// A transaction.
+    Transaction(TransactionOutcome),
     /// A batch: one result for each element.
     Many(Vec<BizCode>),
     /// A batch without keys or values: no result.
@@ -27,13 +31,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// One code for each result of the answer.
+    /// One code for each result of the answer, except of a transaction, which has its own.
     #[inline]
     pub fn codes(&self) -> &[BizCode] {
         match self {
             Outcome::One(code) | Outcome::Holding { code, .. } => slice::from_ref(code),
             Outcome::Many(codes) => codes,
-            Outcome::Refused(_) | Outcome::Malformed => &[],
+            Outcome::Refused(_) | Outcome::Malformed | Outcome::Transaction(_) => &[],
         }
     }
 
@@ -42,6 +46,7 @@ impl Outcome {
     pub fn packet_code(&self) -> BizCode {
         match self {
             Outcome::One(code) | Outcome::Refused(code) | Outcome::Holding { code, .. } => *code,
+            Outcome::Transaction(outcome) => outcome.packet_code(),
             Outcome::Many(_) => BizCode::Success,
             Outcome::Malformed => BizCode::Error,
         }

@@ -57,15 +57,18 @@ impl Tree {
     }
 
     /// Puts a node that was stored back where it was, without the chain of its parent's children.
-    /// Returns whether place, key and countdown were free.
+    /// Returns whether place and key were free.
     pub(crate) fn place(&mut self, id: NodeId, node: Node) -> bool {
         let hash = self.index.hash(node.key());
         let nodes = &self.nodes;
         let is_taken = nodes.get(id).is_some()
             || self.index.find(hash, |other| nodes[other].key() == node.key()).is_some()
             || (id != NodeId::ROOT && node.key().is_empty());
-        if is_taken || !node.lifetime().is_none_or(|ends| self.deadlines.try_insert(&ends, id)) {
+        if is_taken {
             return false;
+        }
+        if let Some(lifetime) = node.lifetime() {
+            self.deadlines.insert(&lifetime, id);
         }
         if id != NodeId::ROOT {
             self.index.insert(hash, id);
@@ -138,7 +141,7 @@ impl Tree {
             panic!("only what expires is renewed");
         };
         node.set_lifetime(lifetime);
-        self.deadlines.remove(&old);
+        self.deadlines.remove(&old, id);
         self.deadlines.insert(lifetime, id);
     }
 
@@ -151,7 +154,7 @@ impl Tree {
         self.blob_bytes -= node.blob_bytes();
         self.unlink(&node);
         if let Some(lifetime) = node.lifetime() {
-            self.deadlines.remove(&lifetime);
+            self.deadlines.remove(&lifetime, id);
         }
         if node.marks.contains(Marks::WATCHED) {
             self.watched.removed(node.key(), stamp.index);

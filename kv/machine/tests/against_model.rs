@@ -6,7 +6,7 @@ mod history;
 mod model;
 
 use history::{Draw, Random, payload};
-use kv_api::{KvNode, KvRequest, NodeFlags};
+use kv_api::{KvNode, KvRequest, NodeFlags, TransactionRequest};
 use kv_machine::{Machine, MachineOptions, Outcome, Stamp, WatchId};
 use model::{Call, DIRECTORY, Model};
 use wire::BizCode;
@@ -25,6 +25,8 @@ fn random_histories_do_what_the_model_does() {
             }
         }
         run.compare_everything();
+        let all_kinds = run.transactions.iter().flatten().all(|count| *count > 50);
+        assert!(all_kinds, "seed {seed} saw {:?}", run.transactions);
         assert!(run.codes_seen.count_ones() >= 20, "seed {seed} saw {:b}", run.codes_seen);
     }
 }
@@ -44,6 +46,8 @@ struct Run {
     stamp: Stamp,
     watches: Vec<Watch>,
     codes_seen: u64,
+    /// By whether the conditions held and whether the list was done.
+    transactions: [[u32; 2]; 2],
 }
 
 impl Run {
@@ -60,6 +64,7 @@ impl Run {
             stamp: Stamp { index: 0, time_ms: 1_000 },
             watches: watches.to_vec(),
             codes_seen: 0,
+            transactions: [[0; 2]; 2],
         }
     }
 
@@ -70,12 +75,15 @@ impl Run {
         let due = self.model.due(self.stamp.time_ms);
         let due: Vec<_> = due.into_iter().map(|(_, index, key)| (key, index)).collect();
         let draw = Draw::new(&mut self.random, &due);
-        draw.with_request(|request| self.apply(&draw, request));
+        match &draw.parts {
+            Some(parts) => parts.with_request(|request| self.transact(&draw, request)),
+            None => draw.with_request(|request| self.apply(&draw, request)),
+        }
         self.compare_watches();
     }
 
     fn apply(&mut self, draw: &Draw, request: &KvRequest<'_>) {
-        let payload = payload(draw.kind, draw.owner, request);
+        let payload = payload(draw);
         let call = Call { stamp: self.stamp, owner: draw.owner, kind: draw.kind, request };
         let expected = self.model.apply(call);
         for machine in &mut self.machines {
@@ -90,7 +98,7 @@ impl Run {
                 }
                 Outcome::Many(codes) => Ok(codes.clone()),
                 Outcome::Refused(code) => Err(*code),
-                Outcome::Malformed => panic!("a valid payload"),
+                Outcome::Malformed | Outcome::Transaction(_) => panic!("a valid payload"),
             };
             assert_eq!(found, expected, "{:?} {request:?}", draw.kind);
             let granted = machine.take_granted();
@@ -102,6 +110,27 @@ impl Run {
         self.model.granted.clear();
         for code in expected.iter().flatten() {
             self.codes_seen |= 1 << code.number();
+        }
+    }
+
+    fn transact(&mut self, draw: &Draw, request: &TransactionRequest<'_>) {
+        let payload = payload(draw);
+        let (held, done, expected) = self.model.transact(self.stamp, draw.owner, request);
+        for machine in &mut self.machines {
+            let Outcome::Transaction(outcome) = machine.apply(self.stamp, &payload) else {
+                panic!("a transaction");
+            };
+            assert_eq!((outcome.held, outcome.done), (held, done), "{request:?}");
+            let found: Vec<_> = outcome
+                .results
+                .iter()
+                .map(|result| {
+                    let node = result.node.as_ref();
+                    (result.code, node.map(|(node, value)| (node.update_index, value.to_vec())))
+                })
+                .collect();
+            assert_eq!(found, expected, "{request:?}");
+            self.transactions[usize::from(held)][usize::from(done)] += 1;
         }
     }
 
@@ -183,8 +212,16 @@ impl Run {
         for now_ms in [0, self.stamp.time_ms, self.stamp.time_ms + 50, u64::MAX] {
             let due = machine.due(now_ms).map(|due| (due.deadline_ms, due.ttl_index, due.key));
             let due: Vec<_> = due.map(|(ms, index, key)| (ms, index, key.to_vec())).collect();
-            assert_eq!(due, self.model.due(now_ms));
+            assert!(due.is_sorted_by_key(|(ms, index, _)| (*ms, *index)));
+            // A transaction may start several countdowns that end at the same time.
+            let due = sorted(due);
+            assert_eq!(due, sorted(self.model.due(now_ms)));
             assert_eq!(machine.due(now_ms).count(), other.due(now_ms).count());
         }
     }
+}
+
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort();
+    list
 }

@@ -19,7 +19,7 @@ fn damaged_payloads_are_applied_alike_and_without_panic() {
             let due = machines[0].due(stamp.time_ms).take(9);
             let due: Vec<_> = due.map(|due| (due.key.to_vec(), due.ttl_index)).collect();
             let draw = Draw::new(&mut random, &due);
-            let mut bytes = draw.with_request(|request| payload(draw.kind, draw.owner, request));
+            let mut bytes = payload(&draw);
             damage(&mut random, &mut bytes);
             let [first, second] = &mut machines;
             // Only one of them reads ahead, more than it can take: it must make no difference.

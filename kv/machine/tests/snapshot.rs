@@ -27,13 +27,11 @@ impl Run {
         let due = self.machine.due(self.stamp.time_ms);
         let due: Vec<_> = due.map(|due| (due.key.to_vec(), due.ttl_index)).collect();
         let draw = Draw::new(&mut self.random, &due);
-        draw.with_request(|request| {
-            let payload = payload(draw.kind, draw.owner, request);
-            let outcome = self.machine.apply(self.stamp, &payload);
-            if let Some(other) = other {
-                assert_eq!(other.apply(self.stamp, &payload), outcome);
-            }
-        });
+        let payload = payload(&draw);
+        let outcome = self.machine.apply(self.stamp, &payload);
+        if let Some(other) = other {
+            assert_eq!(other.apply(self.stamp, &payload), outcome);
+        }
     }
 
     /// A snapshot of the state as it is now, with `steps` operations between two pieces.

@@ -10,6 +10,9 @@ use kv_api::ReadMode;
 use wire::ProcessId;
 
 use super::exit::EXIT_CODES;
+use super::lock::{ElectArguments, LockArguments};
+use super::transaction::{FORM as TRANSACTION_FORM, parse_token};
+use super::watch::WatchArguments;
 use crate::config::{Endpoint, parse_duration};
 
 /// A durable, strongly consistent key-value server in one binary.
@@ -161,66 +164,6 @@ pub(super) enum DevOrder {
     },
 }
 
-#[derive(Args, Debug)]
-pub(super) struct WatchArguments {
-    /// The key, components separated by dots; it need not exist.
-    pub(super) key: OsString,
-    /// Only states that are newer than this index of the log.
-    #[arg(long, value_name = "INDEX", default_value_t = 0)]
-    pub(super) from: u64,
-    /// End after so many states.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) count: Option<u64>,
-    /// Run this for each state, one after the other, with the value on standard input and
-    /// DONGTING_KEY, DONGTING_INDEX and DONGTING_STATE (value, directory or missing) in its
-    /// environment. The first one that fails ends the watch.
-    #[arg(last = true, value_name = "COMMAND")]
-    pub(super) command: Vec<OsString>,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct LockArguments {
-    #[command(flatten)]
-    pub(super) lease: LeaseArguments,
-    /// How long to wait for the lock: 0s tries once; for ever without it.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub(super) wait: Option<Duration>,
-    #[command(flatten)]
-    pub(super) run: CommandArguments,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct ElectArguments {
-    #[command(flatten)]
-    pub(super) lease: LeaseArguments,
-    #[command(flatten)]
-    pub(super) run: CommandArguments,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct LeaseArguments {
-    /// The lock, components separated by dots.
-    pub(super) name: OsString,
-    /// How soon another one may hold the lock if nothing is heard of this process: at least 1s.
-    #[arg(long, value_name = "TIME", value_parser = parse_lease, default_value = "10s")]
-    pub(super) ttl: Duration,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct CommandArguments {
-    /// What to run, in a process group of its own, with DONGTING_LOCK and DONGTING_FENCING_TOKEN in
-    /// its environment. It is stopped before another process can hold the lock.
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub(super) command: Vec<OsString>,
-}
-
-fn parse_lease(text: &str) -> Result<Duration, String> {
-    match parse_duration(text)? {
-        lease if lease < Duration::from_secs(1) => Err("a lease is at least 1s".to_owned()),
-        lease => Ok(lease),
-    }
-}
-
 /// Who answers a read, and what it must see.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct ReadSource {
@@ -266,6 +209,16 @@ pub(super) enum KvVerb {
         /// Remove it when this time is over, unless `kv ttl` starts it anew.
         #[arg(long, value_name = "TIME", value_parser = parse_duration)]
         ttl: Option<Duration>,
+        /// Only if this is the token of whoever holds the lock (exit code 4 if not), as a command
+        /// under `lock` has it in DONGTING_FENCING_TOKEN.
+        #[arg(long, value_name = "LOCK=TOKEN", value_parser = parse_token, conflicts_with = "ttl")]
+        if_token: Option<(OsString, u64)>,
+    },
+    /// Do several things as a whole, under conditions (exit code 4 if they do not hold).
+    #[command(after_help = TRANSACTION_FORM)]
+    Txn {
+        /// Conditions and actions, one an argument; without any they come from standard input.
+        lines: Vec<OsString>,
     },
     /// Start the time of something temporary anew; only its owner may (--identity).
     Ttl {
@@ -473,6 +426,8 @@ mod tests {
             "dongting status --timeout 5",
             "dongting kv put a b --ttl soon",
             "dongting kv ttl a",
+            "dongting kv put a b --if-token lock",
+            "dongting kv put a b --if-token lock=1 --ttl 1s",
             "dongting --identity 12 status",
             "dongting --identity 00000000000000000000000000000001 status",
             "dongting watch",

@@ -16,7 +16,7 @@ use super::bytes::{insert, printable};
 use super::connect::explain;
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use super::temporary;
+use super::{temporary, transaction};
 
 /// Separates the components of a key.
 const SEPARATOR: u8 = b'.';
@@ -33,8 +33,13 @@ pub(super) fn run(
             let found = read(client, nodes, key, *source)?.ok_or_else(|| not_found(key))?;
             print_node(output, key, found, *no_newline)
         }
-        KvVerb::Put { key, value, ttl: None } => put(client, output, key.as_bytes(), value),
-        KvVerb::Put { key, value, ttl: Some(ttl) } => {
+        KvVerb::Put { key, value, if_token: Some((lock, token)), .. } => {
+            let guard = (lock.as_bytes(), *token);
+            transaction::put_with_token(client, output, key.as_bytes(), &value_of(value)?, guard)
+        }
+        KvVerb::Txn { lines } => transaction::run(lines, client, output),
+        KvVerb::Put { key, value, ttl: None, .. } => put(client, output, key.as_bytes(), value),
+        KvVerb::Put { key, value, ttl: Some(ttl), .. } => {
             temporary::put(client, output, key.as_bytes(), &value_of(value)?, *ttl)
         }
         KvVerb::Ttl { key, ttl } => temporary::renew(client, output, key.as_bytes(), *ttl),

@@ -7,14 +7,58 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use clap::Args;
 use client::blocking::{Client, HeldLock};
 use client::{Event, LockEvent, LockId, LockOptions};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::arguments::{ElectArguments, LeaseArguments, LockArguments};
 use super::bytes::printable;
 use super::command::{RunningCommand, pass_on};
 use super::exit::{Exit, Failure};
+use crate::config::parse_duration;
+
+#[derive(Args, Debug)]
+pub(super) struct LockArguments {
+    #[command(flatten)]
+    pub(super) lease: LeaseArguments,
+    /// How long to wait for the lock: 0s tries once; for ever without it.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(super) wait: Option<Duration>,
+    #[command(flatten)]
+    pub(super) run: CommandArguments,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ElectArguments {
+    #[command(flatten)]
+    pub(super) lease: LeaseArguments,
+    #[command(flatten)]
+    pub(super) run: CommandArguments,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LeaseArguments {
+    /// The lock, components separated by dots.
+    pub(super) name: OsString,
+    /// How soon another one may hold the lock if nothing is heard of this process: at least 1s.
+    #[arg(long, value_name = "TIME", value_parser = parse_lease, default_value = "10s")]
+    pub(super) ttl: Duration,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CommandArguments {
+    /// What to run, in a process group of its own, with DONGTING_LOCK and DONGTING_FENCING_TOKEN in
+    /// its environment. It is stopped before another process can hold the lock.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+fn parse_lease(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        lease if lease < Duration::from_secs(1) => Err("a lease is at least 1s".to_owned()),
+        lease => Ok(lease),
+    }
+}
 
 /// How often to look after the command and the signals.
 const LOOK: Duration = Duration::from_millis(20);

@@ -18,6 +18,7 @@ mod kv;
 mod load;
 mod status;
 mod temporary;
+mod transaction;
 
 mod command;
 mod lock;

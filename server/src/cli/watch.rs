@@ -1,19 +1,37 @@
 //! `watch`: each new state of a key is printed, or handed to a command.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
 use std::time::Duration;
 
+use clap::Args;
 use client::blocking::Client;
 use client::{Event, KeyState, WatchUpdate};
 use serde_json::Map;
 
-use super::arguments::WatchArguments;
 use super::bytes::{insert, printable};
 use super::command::{cannot_run, pass_on, prepare};
 use super::exit::Failure;
 use super::output::Output;
+
+#[derive(Args, Debug)]
+pub(super) struct WatchArguments {
+    /// The key, components separated by dots; it need not exist.
+    pub(super) key: OsString,
+    /// Only states that are newer than this index of the log.
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    pub(super) from: u64,
+    /// End after so many states.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+    /// Run this for each state, one after the other, with the value on standard input and
+    /// DONGTING_KEY, DONGTING_INDEX and DONGTING_STATE (value, directory or missing) in its
+    /// environment. The first one that fails ends the watch.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
 
 /// Nothing is to be done between two events.
 const WAIT: Duration = Duration::from_secs(60);

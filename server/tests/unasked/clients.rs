@@ -4,7 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use client::fiber::Client;
-use client::{BizCode, Error, GroupId, KeyState, LockLoss, LockOptions, NodeId, Options, Server};
+use client::operations::TransactionDone;
+use client::{
+    BizCode, Condition, Error, GroupId, KeyState, LockLoss, LockOptions, NodeId, Options, Server,
+    Step, StepKind, Subject,
+};
 use runtime::Shard;
 
 use crate::run_on_both;
@@ -142,6 +146,54 @@ fn watches_tell_the_latest_state_and_go_on_from_an_index() {
         let mut again = client.watch(b"d.k", 0).unwrap();
         assert_eq!(again.next().await, Ok((put, KeyState::Value(b"2".to_vec()))));
     });
+}
+
+#[test]
+fn a_transaction_is_done_as_a_whole_or_not_at_all() {
+    run_on_both(7, |shard, address, group| async move {
+        let clients: Vec<_> = (0..3).map(|_| open(&shard, address, group)).collect();
+        let put = |key, value| Step { kind: StepKind::Put, key, value, ..Step::default() };
+        clients[0].put(b"sum", b"0").await.unwrap();
+        let [one, two, three] = [0, 1, 2].map(|number: usize| add_to_sum(clients[number].clone()));
+        both(one, both(two, three)).await;
+        assert_eq!(clients[0].get(b"sum").await.unwrap().unwrap().value, b"60");
+        let steps = [put(b"sum", b"0"), put(b"none.key", b"x")];
+        let reply = clients[0].transact(&[], &steps, &[]).await.unwrap();
+        let refused = TransactionDone::Nothing { position: 1, code: BizCode::ParentDirNotExists };
+        assert_eq!((reply.held, reply.done), (true, refused));
+        assert_eq!(clients[0].get(b"sum").await.unwrap().unwrap().value, b"60");
+        // A token guards: the holder writes, whoever held the lock before does not.
+        let lock = clients[0].lock(b"l", LockOptions::new(LEASE)).await.unwrap().unwrap();
+        let old = lock.fencing_token();
+        lock.unlock().await.unwrap();
+        let lock = clients[1].lock(b"l", LockOptions::new(LEASE)).await.unwrap().unwrap();
+        for (number, held) in [(old, false), (lock.fencing_token(), true)] {
+            let (key, subject) = (&b"l"[..], Subject::FencingToken);
+            let guard = Condition { key, subject, number, ..Condition::default() };
+            let reply = clients[0].transact(&[guard], &[put(b"sum", b"1")], &[]).await.unwrap();
+            assert_eq!(reply.held, held, "{number}");
+        }
+    });
+}
+
+/// Adds one to a value 20 times, and reads what it is whenever another one was faster.
+async fn add_to_sum(client: Client) {
+    let (mut known, mut done) = (b"0".to_vec(), 0);
+    while done < 20 {
+        let text = std::str::from_utf8(&known).unwrap();
+        let next = (text.parse::<u32>().unwrap() + 1).to_string().into_bytes();
+        let (key, subject) = (&b"sum"[..], Subject::Value);
+        let same = Condition { key, subject, value: &known, ..Condition::default() };
+        let put = Step { kind: StepKind::Put, key, value: &next, ..Step::default() };
+        let read = Step { kind: StepKind::Get, key, ..Step::default() };
+        let reply = client.transact(&[same], &[put], &[read]).await.unwrap();
+        let TransactionDone::Whole(steps) = reply.done else { panic!("{reply:?}") };
+        known = match reply.held {
+            true => next,
+            false => steps[0].node.as_ref().unwrap().value.clone(),
+        };
+        done += u32::from(reply.held);
+    }
 }
 
 /// Runs two futures to their ends.

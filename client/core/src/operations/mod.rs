@@ -24,6 +24,8 @@ mod try_lock;
 mod unlock;
 mod update_lock_lease;
 
+mod transaction;
+
 mod ping;
 mod status;
 
@@ -44,6 +46,7 @@ pub use put::{Put, PutReply};
 pub use put_temporary::PutTemporary;
 pub use remove::{Remove, RemoveReply};
 pub use status::{KvStatus, QueryStatus};
+pub use transaction::{StepReply, Transaction, TransactionDone, TransactionReply};
 pub use try_lock::{LockHolder, TryLock, TryLockReply};
 pub use unlock::{Unlock, UnlockReply};
 pub use update_lock_lease::{UpdateLockLease, UpdateLockLeaseReply};

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use client_core::operations::{
     BatchGet, BatchPut, BatchRemove, CompareAndSet, Get, KvStatus, List, MakeTemporaryDirectory,
-    Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove, UpdateTtl,
+    Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove, Transaction, UpdateTtl,
 };
 use client_core::{
-    Completion, Core, Error, Event, LockEvent, LockId, LockOptions, NodeId, Operation, Options,
-    OptionsError, WatchId,
+    Completion, Condition, Core, Error, Event, LockEvent, LockId, LockOptions, NodeId, Operation,
+    Options, OptionsError, Step, WatchId,
 };
 use wire::ProcessId;
 
@@ -236,6 +236,16 @@ impl Client {
         new: Option<&[u8]>,
     ) -> Reply<CompareAndSet<'_>> {
         self.call(&CompareAndSet { key, expected, new })
+    }
+
+    /// Does one of two lists of steps as a whole, depending on conditions.
+    pub fn transact(
+        &mut self,
+        conditions: &[Condition<'_>],
+        then: &[Step<'_>],
+        otherwise: &[Step<'_>],
+    ) -> Reply<Transaction<'_>> {
+        self.call(&Transaction { conditions, then, otherwise })
     }
 
     /// Reads several nodes.

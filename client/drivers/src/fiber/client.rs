@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use client_core::operations::{
     BatchGet, BatchPut, BatchRemove, CompareAndSet, Get, KvStatus, List, MakeTemporaryDirectory,
-    Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove, UpdateTtl,
+    Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove, Transaction, UpdateTtl,
 };
-use client_core::{Core, Error, LockOptions, NodeId, Operation, Options, OptionsError, RequestId};
+use client_core::{
+    Condition, Core, Error, LockOptions, NodeId, Operation, Options, OptionsError, RequestId, Step,
+};
 use runtime::Shard;
 use wire::ProcessId;
 
@@ -161,6 +163,16 @@ impl Client {
         new: Option<&[u8]>,
     ) -> Reply<CompareAndSet<'_>> {
         self.call(&CompareAndSet { key, expected, new }).await
+    }
+
+    /// Does one of two lists of steps as a whole, depending on conditions.
+    pub async fn transact(
+        &self,
+        conditions: &[Condition<'_>],
+        then: &[Step<'_>],
+        otherwise: &[Step<'_>],
+    ) -> Reply<Transaction<'_>> {
+        self.call(&Transaction { conditions, then, otherwise }).await
     }
 
     /// Reads several nodes.

@@ -1,6 +1,9 @@
 //! Random operations on a small tree, so that they meet each other often.
 
-use kv_api::{ByteStrings, KvRequest, OperationKind, Owner, Payload};
+use kv_api::{
+    ByteStrings, Condition, KvRequest, OperationKind, Owner, Payload, Relation, Repeated, Step,
+    StepKind, Subject, TransactionRequest,
+};
 use wire::Writer;
 
 /// One random operation.
@@ -13,7 +16,18 @@ pub(crate) struct Draw {
     pub(crate) ttl_millis: i64,
     pub(crate) keys: Vec<Vec<u8>>,
     pub(crate) values: Vec<Vec<u8>>,
+    pub(crate) parts: Option<Parts>,
 }
+
+/// A transaction that owns its bytes.
+pub(crate) struct Parts {
+    conditions: Vec<OwnedCondition>,
+    then: Vec<OwnedStep>,
+    otherwise: Vec<OwnedStep>,
+}
+
+type OwnedCondition = (Vec<u8>, Subject, Relation, u64, Vec<u8>);
+type OwnedStep = (StepKind, Vec<u8>, Vec<u8>, i64);
 
 impl Draw {
     /// `due` are the keys and ttl indexes of what has expired.
@@ -29,6 +43,7 @@ impl Draw {
             ttl_millis: random.below(60) as i64 - 1,
             keys: Vec::new(),
             values: Vec::new(),
+            parts: (kind == OperationKind::Transaction).then(|| Parts::new(random)),
         };
         match kind {
             OperationKind::BatchPut | OperationKind::BatchRemove => {
@@ -76,6 +91,36 @@ impl Draw {
     }
 }
 
+impl Parts {
+    fn new(random: &mut Random) -> Parts {
+        let conditions = (0..random.below(3)).map(|_| random.condition()).collect();
+        let then = (0..random.below(5)).map(|_| random.step()).collect();
+        let otherwise = (0..random.below(5)).map(|_| random.step()).collect();
+        Parts { conditions, then, otherwise }
+    }
+
+    /// The transaction as a request, which is handed to `with`.
+    pub(crate) fn with_request<R>(&self, with: impl FnOnce(&TransactionRequest<'_>) -> R) -> R {
+        let conditions: Vec<_> = self.conditions.iter().map(borrow_condition).collect();
+        let [then, otherwise] = [&self.then, &self.otherwise]
+            .map(|list| list.iter().map(borrow_step).collect::<Vec<_>>());
+        with(&TransactionRequest {
+            group_id: 0,
+            conditions: Repeated::new(&conditions),
+            then: Repeated::new(&then),
+            otherwise: Repeated::new(&otherwise),
+        })
+    }
+}
+
+fn borrow_condition((key, subject, relation, number, value): &OwnedCondition) -> Condition<'_> {
+    Condition { key, subject: *subject, relation: *relation, number: *number, value }
+}
+
+fn borrow_step((kind, key, value, ttl_millis): &OwnedStep) -> Step<'_> {
+    Step { kind: *kind, key, value, ttl_millis: *ttl_millis }
+}
+
 /// A small generator of numbers: SplitMix64.
 pub(crate) struct Random(pub(crate) u64);
 
@@ -116,6 +161,37 @@ impl Random {
         }
     }
 
+    fn condition(&mut self) -> OwnedCondition {
+        let subjects = [
+            Subject::Existence,
+            Subject::Value,
+            Subject::UpdateIndex,
+            Subject::CreateIndex,
+            Subject::FencingToken,
+        ];
+        let relations = [Relation::Equal, Relation::NotEqual, Relation::Less, Relation::Greater];
+        let subject = subjects[self.below(5) as usize];
+        let number = match subject {
+            Subject::Existence => self.below(2),
+            _ => self.below(20_000),
+        };
+        (self.key(), subject, relations[self.below(4) as usize], number, self.value())
+    }
+
+    fn step(&mut self) -> OwnedStep {
+        let kinds = [
+            StepKind::Put,
+            StepKind::Put,
+            StepKind::Remove,
+            StepKind::Mkdir,
+            StepKind::Get,
+            StepKind::PutTemp,
+            StepKind::MakeTempDir,
+            StepKind::UpdateTtl,
+        ];
+        (kinds[self.below(8) as usize], self.key(), self.value(), 1 + self.below(60) as i64)
+    }
+
     fn lock_value(&mut self) -> Vec<u8> {
         let mut value = (self.below(80) as i64 - 1).to_be_bytes().to_vec();
         value.extend_from_slice(&self.next().to_le_bytes());
@@ -124,9 +200,12 @@ impl Random {
     }
 }
 
-pub(crate) fn payload(kind: OperationKind, owner: Owner, request: &KvRequest<'_>) -> Vec<u8> {
+pub(crate) fn payload(draw: &Draw) -> Vec<u8> {
     let mut body = Vec::new();
-    request.encode(&mut Writer::new(&mut body));
-    let (head, length) = Payload::new(kind, owner, &body).head();
+    match &draw.parts {
+        Some(parts) => parts.with_request(|request| request.encode(&mut Writer::new(&mut body))),
+        None => draw.with_request(|request| request.encode(&mut Writer::new(&mut body))),
+    }
+    let (head, length) = Payload::new(draw.kind, draw.owner, &body).head();
     [&head[..length], &body].concat()
 }

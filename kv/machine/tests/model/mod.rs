@@ -2,6 +2,7 @@
 //! found by looking at all keys.
 
 mod lock;
+mod transaction;
 mod ttl;
 
 use std::collections::BTreeMap;
@@ -95,7 +96,9 @@ impl Model {
             OperationKind::PutTemp => self.set_temporary(call, value),
             OperationKind::MakeTempDir => self.set_temporary(call, b""),
             OperationKind::UpdateTtl => self.update_ttl(call),
-            OperationKind::BatchPut | OperationKind::BatchRemove => unreachable!(),
+            OperationKind::BatchPut | OperationKind::BatchRemove | OperationKind::Transaction => {
+                unreachable!()
+            }
         }
     }
 

@@ -6,7 +6,10 @@
 
 use std::fmt::Write;
 
-use kv_api::{ByteStrings, KvNode, KvRequest, OperationKind, Owner, Payload};
+use kv_api::{
+    ByteStrings, Condition, KvNode, KvRequest, OperationKind, Owner, Payload, Relation, Repeated,
+    Step, StepKind, Subject, TransactionRequest,
+};
 use kv_machine::{Machine, MachineOptions, Outcome, Stamp, WatchId};
 use wire::{BizCode, Writer};
 
@@ -42,6 +45,7 @@ impl Session {
             ["expire"] => self.expire_due(),
             ["watch", key] => self.watches.push(self.machine.watch(bytes(key))),
             ["changes"] => self.changes(),
+            ["txn", ..] => self.transact(owner, command),
             _ => self.write(owner, &words),
         }
     }
@@ -178,13 +182,17 @@ impl Session {
         self.say_granted();
     }
 
-    fn apply(&mut self, kind: OperationKind, owner: Owner, request: &KvRequest<'_>) -> String {
+    fn apply_body(&mut self, kind: OperationKind, owner: Owner, body: &[u8]) -> Outcome {
         self.index += 1;
+        let (head, length) = Payload::new(kind, owner, body).head();
+        let stamp = Stamp { index: self.index, time_ms: self.time_ms };
+        self.machine.apply(stamp, &[&head[..length], body].concat())
+    }
+
+    fn apply(&mut self, kind: OperationKind, owner: Owner, request: &KvRequest<'_>) -> String {
         let mut body = Vec::new();
         request.encode(&mut Writer::new(&mut body));
-        let (head, length) = Payload::new(kind, owner, &body).head();
-        let stamp = Stamp { index: self.index, time_ms: self.time_ms };
-        let outcome = self.machine.apply(stamp, &[&head[..length], &body].concat());
+        let outcome = self.apply_body(kind, owner, &body);
         let codes: Vec<_> = outcome.codes().iter().map(BizCode::to_string).collect();
         match outcome {
             Outcome::Refused(code) => format!("@{} refused: {code}", self.index),
@@ -192,7 +200,45 @@ impl Session {
             Outcome::Holding { fencing_token, .. } => {
                 format!("@{} {} token {fencing_token}", self.index, codes.join(" "))
             }
-            _ => format!("@{} {}", self.index, codes.join(" ")),
+            Outcome::One(_) | Outcome::Many(_) | Outcome::Transaction(_) => {
+                format!("@{} {}", self.index, codes.join(" "))
+            }
+        }
+    }
+
+    /// `txn`, then parts with ` | ` between them: conditions, steps, `else` steps.
+    fn transact(&mut self, owner: Owner, command: &str) {
+        let (mut conditions, mut then, mut otherwise) = (Vec::new(), Vec::new(), Vec::new());
+        for part in command["txn".len()..].split('|').map(str::trim).filter(|part| !part.is_empty())
+        {
+            let words: Vec<&str> = part.split(' ').collect();
+            match words[..] {
+                ["if", subject, key, relation, operand] => {
+                    conditions.push(condition(subject, key, relation, operand));
+                }
+                ["else", ref words @ ..] => otherwise.push(step(words)),
+                ref words => then.push(step(words)),
+            }
+        }
+        let request = TransactionRequest {
+            group_id: 0,
+            conditions: Repeated::new(&conditions),
+            then: Repeated::new(&then),
+            otherwise: Repeated::new(&otherwise),
+        };
+        let mut body = Vec::new();
+        request.encode(&mut Writer::new(&mut body));
+        let outcome = self.apply_body(OperationKind::Transaction, owner, &body);
+        let Outcome::Transaction(outcome) = outcome else {
+            return self.say(&format!("@{} malformed", self.index));
+        };
+        let branch = if outcome.held { "then" } else { "else" };
+        let done = if outcome.done { "done" } else { "nothing done" };
+        self.say(&format!("@{} {branch}, {done}", self.index));
+        for result in &outcome.results {
+            let node = result.node.as_ref().map(|(node, value)| KvNode { value, ..*node });
+            let node = node.map(|node| format!(": {}", show(&node))).unwrap_or_default();
+            self.say(&format!("  {}{node}", result.code));
         }
     }
 
@@ -231,6 +277,47 @@ fn kind_with_number(command: &str) -> OperationKind {
         "update-lease" => OperationKind::UpdateLockLease,
         _ => OperationKind::Expire,
     }
+}
+
+fn condition<'a>(subject: &str, key: &'a str, relation: &str, operand: &'a str) -> Condition<'a> {
+    let subject = match subject {
+        "exists" => Subject::Existence,
+        "value" => Subject::Value,
+        "updated" => Subject::UpdateIndex,
+        "created" => Subject::CreateIndex,
+        _ => Subject::FencingToken,
+    };
+    let relation = match relation {
+        "=" => Relation::Equal,
+        "!=" => Relation::NotEqual,
+        "<" => Relation::Less,
+        _ => Relation::Greater,
+    };
+    let (number, value) = match subject {
+        Subject::Value => (0, bytes(operand)),
+        _ => (operand.parse().expect("a number"), &b""[..]),
+    };
+    Condition { key: bytes(key), subject, relation, number, value }
+}
+
+fn step<'a>(words: &[&'a str]) -> Step<'a> {
+    let kind = match words[0] {
+        "put" => StepKind::Put,
+        "remove" => StepKind::Remove,
+        "mkdir" => StepKind::Mkdir,
+        "get" => StepKind::Get,
+        "put-temp" => StepKind::PutTemp,
+        "make-temp-dir" => StepKind::MakeTempDir,
+        _ => StepKind::UpdateTtl,
+    };
+    let (value, ttl) = match (kind, &words[2..]) {
+        (StepKind::PutTemp, [value, ttl]) => (bytes(value), *ttl),
+        (_, [value]) if kind == StepKind::Put => (bytes(value), "0"),
+        (_, [ttl]) => (&b""[..], *ttl),
+        _ => (&b""[..], "0"),
+    };
+    let ttl_millis = ttl.parse().expect("milliseconds");
+    Step { kind, key: bytes(words[1]), value, ttl_millis }
 }
 
 fn read(node: Result<KvNode<'_>, BizCode>) -> String {
