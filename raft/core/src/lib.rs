@@ -61,7 +61,7 @@ pub use answers::{
     FollowerStatus, LogAfterInstall, ProposeRefused, Proposed, Sendable, Status, TransferRefused,
 };
 pub use membership::{Change, ChangeRefused, Config, ConfigEntry, MEMBERS_MAX, Members};
-pub use message::{Body, DecodeError, Message};
+pub use message::{Body, DecodeError, Message, SnapshotChunk, SnapshotChunkReply};
 pub use options::{RaftOptions, ReadMode, RestoreError, Restored, Standing};
 pub use output::{
     Accepted, ChangeOutcome, Outbound, Output, OwnEntry, OwnEntryBody, ReadAnswer, ReadToken,

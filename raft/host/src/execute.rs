@@ -102,6 +102,10 @@ impl<M: StateMachine> Shared<M> {
             self.replicates.set(true);
             self.send_work.set();
         }
+        output.snapshots.iter().for_each(|node| self.snapshots.sending.want(*node));
+        if let Some(wanted) = output.install {
+            self.snapshots.receiving.want(wanted);
+        }
         if let Some(index) = output.apply_to {
             core.apply_to = core.apply_to.max(index);
             self.apply_work.set();
@@ -147,7 +151,11 @@ impl<M: StateMachine> Shared<M> {
         if self.has_ended() {
             self.spares.stop();
         }
-        self.snapshots.work.set();
+        for signal in
+            [&self.snapshots.work, &self.snapshots.sending.work, &self.snapshots.receiving.work]
+        {
+            signal.set();
+        }
         for signal in [&self.write_work, &self.apply_work, &self.send_work, &self.tick_work] {
             signal.set();
         }

@@ -11,6 +11,7 @@ use crate::ports::{Outbox, Refusal, StateMachine};
 use crate::received;
 use crate::snapshot::save::SaveFailed;
 use crate::snapshot::status::{SnapshotStatus, StoredSnapshot};
+use crate::snapshot::transfer::SnapshotMessage;
 
 /// A handle to an open group; clones are the same group. All of it stays on one shard.
 pub struct Group<M: StateMachine>(pub(crate) Rc<Shared<M>>);
@@ -205,6 +206,17 @@ impl<M: StateMachine> Group<M> {
         }
         self.0.core.borrow_mut().raft.step(from, message, self.0.shard.clock().now());
         self.0.drain(records);
+    }
+
+    /// Takes what another member's host says of a snapshot on its way.
+    pub fn snapshot_message(&self, from: NodeId, message: &SnapshotMessage<'_>) {
+        let snapshots = &self.0.snapshots;
+        match message {
+            SnapshotMessage::Chunk(chunk) => snapshots.receiving.came(from, chunk),
+            SnapshotMessage::Reply(reply) => {
+                snapshots.sending.asked(from, reply, self.0.shard.clock().now());
+            }
+        }
     }
 
     /// The link to a member broke.

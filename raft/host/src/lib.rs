@@ -50,3 +50,4 @@ pub use ports::{Entry, LoadFault, Outbox, Refusal, SnapshotPiece, StateMachine};
 pub use snapshot::options::SnapshotOptions;
 pub use snapshot::save::SaveFailed;
 pub use snapshot::status::{SnapshotStatus, StoredSnapshot};
+pub use snapshot::transfer::SnapshotMessage;

@@ -23,6 +23,7 @@ use crate::restart::{Base, Restart};
 use crate::snapshot::load::load_newest;
 use crate::snapshot::save::{self, Snapshots};
 use crate::snapshot::store::SnapshotStore;
+use crate::snapshot::{receiving, sending};
 use crate::{send, ticker};
 
 impl<M: StateMachine> Group<M> {
@@ -173,6 +174,8 @@ async fn start<M: StateMachine>(
     drop(fibers.spawn("send", send::run(Rc::clone(&shared))));
     drop(fibers.spawn("tick", ticker::run(Rc::clone(&shared))));
     drop(fibers.spawn("snapshots", save::run(Rc::clone(&shared))));
+    drop(fibers.spawn("send snapshots", sending::run(Rc::clone(&shared))));
+    drop(fibers.spawn("receive snapshots", receiving::run(Rc::clone(&shared))));
     Ok(Group(shared))
 }
 

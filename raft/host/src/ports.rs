@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use raft_core::{Index, Message, NodeId};
 
+use crate::snapshot::transfer::SnapshotMessage;
+
 /// A committed command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entry<'a> {
@@ -124,4 +126,7 @@ pub trait Outbox {
     /// Queues a message for a node, with the records that belong to it, which other nodes may get too. A message that cannot be
     /// queued is dropped, which consensus survives; order is kept for each node.
     fn send(&self, to: NodeId, message: Message, records: Bytes);
+
+    /// Queues a message of the hosts about a snapshot. Returns whether it was queued.
+    fn send_snapshot(&self, to: NodeId, message: &SnapshotMessage<'_>) -> bool;
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use planted::{Bug, is_on};
 use raft_core::{GroupId, Message, NodeId};
-use raft_host::Group;
+use raft_host::{Group, SnapshotMessage};
 use rpc::{Connection, ConnectionId, Connections, Flow, Handler, TimeBudget};
 use runtime::FiberGroup;
 use wire::{
@@ -212,6 +212,11 @@ impl NodeHandler {
                     group.step(from, step, records);
                 }
             }
+            Kind::SNAPSHOT => match SnapshotMessage::decode(message.content) {
+                Some(Ok(message)) => group.snapshot_message(from, &message),
+                Some(Err(_)) => return Flow::Close,
+                None => {}
+            },
             Kind::ASK => self.give_word(group, guest),
             Kind::WORD => {
                 let Some(word) = Word::decode(message.content) else { return Flow::Close };

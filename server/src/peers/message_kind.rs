@@ -11,4 +11,6 @@ impl Kind {
     pub(super) const ASK: Kind = Kind(1);
     /// The answer.
     pub(super) const WORD: Kind = Kind(2);
+    /// What hosts say of a snapshot on its way.
+    pub(super) const SNAPSHOT: Kind = Kind(3);
 }

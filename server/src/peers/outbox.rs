@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use raft_core::{Body, GroupId, Message, NodeId};
-use raft_host::Outbox;
+use raft_host::{Outbox, SnapshotMessage};
 use wire::{NodeLane, encode_node_message};
 
 use super::links::Links;
@@ -32,6 +32,20 @@ impl Outbox for GroupOutbox {
         queue.push(group, |out| {
             encode_node_message(out, group, Kind::RAFT.0, &head, &records);
         });
+    }
+
+    fn send_snapshot(&self, to: NodeId, message: &SnapshotMessage<'_>) -> bool {
+        let lane = match message {
+            SnapshotMessage::Chunk(_) => NodeLane::Bulk,
+            SnapshotMessage::Reply(_) => NodeLane::Control,
+        };
+        let Some(queue) = self.links.queue(to, lane) else { return false };
+        let mut content = Vec::new();
+        message.encode(&mut content);
+        let group = self.group.0;
+        queue.push(group, |out| {
+            encode_node_message(out, group, Kind::SNAPSHOT.0, &content, &[]);
+        })
     }
 }
 

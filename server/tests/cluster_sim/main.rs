@@ -7,6 +7,7 @@ mod lives;
 mod outsiders;
 mod priorities;
 mod reads;
+mod snapshots;
 mod stops;
 
 use std::sync::{Arc, Mutex};

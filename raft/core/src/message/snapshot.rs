@@ -37,8 +37,6 @@ pub struct SnapshotChunk<'a> {
     pub boundary: Position,
     /// Where the piece begins.
     pub offset: u64,
-    /// CRC-32C of the piece.
-    pub checksum: u32,
     /// Whether this is the last piece.
     pub last: bool,
     /// The piece.
@@ -48,12 +46,14 @@ pub struct SnapshotChunk<'a> {
 /// How far the receiver of a snapshot has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SnapshotChunkReply {
-    /// Which snapshot of the sender.
+    /// Which snapshot of the sender; zero when none of its pieces has come.
     pub snapshot: u64,
+    /// The last entry it covers.
+    pub boundary: Position,
     /// The next byte that is wanted.
     pub next_offset: u64,
-    /// Whether the receiver wants no more of it.
-    pub refused: bool,
+    /// Whether what was sent from there on is missing.
+    pub again: bool,
 }
 
 impl SnapshotOffer {
@@ -91,13 +91,12 @@ impl<'a> SnapshotChunk<'a> {
         put_u64(out, self.snapshot);
         put_position(out, self.boundary);
         put_u64(out, self.offset);
-        put_u32(out, self.checksum);
         put_u8(out, u8::from(self.last));
         out.extend_from_slice(self.bytes);
         fill_length(out, start);
     }
 
-    /// Reads one chunk that fills `bytes`. The checksum is not verified here.
+    /// Reads one chunk that fills `bytes`; the piece has checksums of its own.
     ///
     /// # Errors
     /// When the bytes are not exactly one chunk.
@@ -107,7 +106,6 @@ impl<'a> SnapshotChunk<'a> {
             snapshot: reader.u64()?,
             boundary: position(&mut reader)?,
             offset: reader.u64()?,
-            checksum: reader.u32()?,
             last: reader.flag()?,
             bytes: reader.remaining(),
         })
@@ -121,8 +119,9 @@ impl SnapshotChunkReply {
         put_u32(out, 0);
         put_u8(out, CHUNK_VERSION);
         put_u64(out, self.snapshot);
+        put_position(out, self.boundary);
         put_u64(out, self.next_offset);
-        put_u8(out, u8::from(self.refused));
+        put_u8(out, u8::from(self.again));
         fill_length(out, start);
     }
 
@@ -132,10 +131,10 @@ impl SnapshotChunkReply {
     /// When the bytes are not exactly one reply.
     pub fn decode(bytes: &[u8]) -> Result<SnapshotChunkReply, DecodeError> {
         let mut reader = versioned(bytes)?;
-        let (snapshot, next_offset) = (reader.u64()?, reader.u64()?);
-        let refused = reader.flag()?;
+        let (snapshot, boundary) = (reader.u64()?, position(&mut reader)?);
+        let (next_offset, again) = (reader.u64()?, reader.flag()?);
         reader.end()?;
-        Ok(SnapshotChunkReply { snapshot, next_offset, refused })
+        Ok(SnapshotChunkReply { snapshot, boundary, next_offset, again })
     }
 }
 
@@ -180,7 +179,6 @@ mod tests {
             snapshot: 3,
             boundary: BOUNDARY,
             offset: 4096,
-            checksum: 0xdead_beef,
             last: true,
             bytes: b"piece",
         };
@@ -194,7 +192,8 @@ mod tests {
 
     #[test]
     fn chunk_reply_round_trips() {
-        let reply = SnapshotChunkReply { snapshot: 3, next_offset: 4101, refused: false };
+        let boundary = BOUNDARY;
+        let reply = SnapshotChunkReply { snapshot: 3, boundary, next_offset: 4101, again: true };
         let mut bytes = Vec::new();
         reply.encode(&mut bytes);
         assert_eq!(SnapshotChunkReply::decode(&bytes), Ok(reply));

@@ -169,6 +169,14 @@ impl LogTail {
         self.pending.push_back(Batch::new(buffer, boundary.index.next(), true));
     }
 
+    /// A snapshot has everything up to `index`, which the log goes on behind.
+    pub(crate) fn skip_to(&mut self, index: Index) {
+        assert!(index >= self.applied && index <= self.last.index, "the log has the entry");
+        self.applied = index;
+        self.cursor = Cursor::default();
+        self.unapplied_bytes = self.count_unapplied_bytes();
+    }
+
     /// Bytes on disk of the oldest batch that waits.
     pub(crate) fn pending_size(&self) -> Option<usize> {
         self.pending.front().map(Batch::size)

@@ -42,7 +42,7 @@ impl Snapshots {
         SnapshotStatus {
             stored: self.store.stored(),
             is_saving: self.is_saving.get(),
-            receiving: None,
+            receiving: self.receiving.progress.get(),
             problem: self.problem.borrow().clone(),
         }
     }

@@ -18,3 +18,7 @@ pub(crate) mod store;
 mod writer;
 
 mod boundary;
+mod install;
+pub(crate) mod receiving;
+pub(crate) mod sending;
+pub mod transfer;

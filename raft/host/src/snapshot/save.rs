@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use raft_core::Index;
+use raft_core::{Index, Position};
 use runtime::{Moment, OneReceiver, OneSender, Signal, oneshot, race};
 
 use super::chunk::CONTENT;
 use super::header::SnapshotHeader;
+use super::receiving::Receiving;
+use super::sending::Sending;
 use super::status::StoredSnapshot;
 use super::store::SnapshotStore;
 use super::writer::SnapshotWriter;
@@ -25,6 +27,10 @@ pub(crate) struct Snapshots {
     /// Bytes of log that were written since the newest snapshot was begun.
     pub(crate) log_bytes: Cell<u64>,
     pub(super) is_saving: Cell<bool>,
+    pub(crate) sending: Sending,
+    pub(crate) receiving: Receiving,
+    /// A file is not pinned any more: there may be one to remove.
+    is_unpinned: Cell<bool>,
     /// The state is about to be replaced: nothing is saved.
     pub(super) is_replaced: Cell<bool>,
     pub(super) problem: RefCell<Option<String>>,
@@ -75,6 +81,9 @@ impl Snapshots {
             work: Signal::new(),
             log_bytes: Cell::new(log_bytes),
             is_saving: Cell::new(false),
+            sending: Sending::default(),
+            receiving: Receiving::default(),
+            is_unpinned: Cell::new(false),
             is_replaced: Cell::new(false),
             problem: RefCell::default(),
             requests: RefCell::default(),
@@ -90,6 +99,13 @@ impl Snapshots {
         self.requests.borrow_mut().push(sender);
         self.work.set();
         receiver
+    }
+
+    /// A transfer does not need its file any more.
+    pub(super) fn unpin(&self, position: Position) {
+        self.store.unpin(position);
+        self.is_unpinned.set(true);
+        self.work.set();
     }
 
     fn answer(
@@ -109,6 +125,12 @@ pub(crate) async fn run<M: StateMachine>(group: Rc<Shared<M>>) {
     group.plan_drop();
     while !group.has_ended() {
         group.drop_log();
+        if snapshots.is_unpinned.take()
+            && let Err(error) = snapshots.store.remove_old().await
+        {
+            let id = group.options.identity.group.0;
+            tracing::warn!(group = id, %error, "cannot remove an old snapshot");
+        }
         if group.wants_snapshot() {
             let requests = std::mem::take(&mut *snapshots.requests.borrow_mut());
             let result = group.save().await;
@@ -311,12 +333,6 @@ impl<M: StateMachine> Shared<M> {
         }
     }
 
-    fn is_alone(&self) -> bool {
-        let status = self.core.borrow().raft.status();
-        let mut members = status.config.halves();
-        members.all(|half| half.voters == [status.id] && half.observers.is_empty())
-    }
-
     /// Drops the log as far as its time has come.
     fn drop_log(&self) {
         let now = self.shard.clock().now();
@@ -327,10 +343,7 @@ impl<M: StateMachine> Shared<M> {
                 up_to = Some(index);
             }
         }
-        // Other members may need what this one does not.
-        if let Some(index) = up_to
-            && self.is_alone()
-        {
+        if let Some(index) = up_to {
             self.compact(index);
         }
     }

@@ -1,6 +1,6 @@
 //! The snapshots of a group on disk: which there are, which stay.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use raft_core::{Index, Position};
 use runtime::Shard;
@@ -18,7 +18,13 @@ pub(crate) struct SnapshotStore {
     pub(super) identity: Identity,
     keep: usize,
     /// The oldest first.
-    stored: RefCell<Vec<StoredSnapshot>>,
+    stored: RefCell<Vec<Stored>>,
+}
+
+struct Stored {
+    snapshot: StoredSnapshot,
+    /// Transfers to other members, during which the file stays.
+    pins: Cell<u32>,
 }
 
 /// Files of snapshots that were found at start, the newest first.
@@ -52,18 +58,18 @@ impl SnapshotStore {
     pub(crate) fn add(&self, header: SnapshotHeader, bytes: u64) {
         let position = header.boundary.position;
         let mut stored = self.stored.borrow_mut();
-        stored.retain(|other| other.header.boundary.position != position);
-        stored.push(StoredSnapshot { header, bytes });
-        stored.sort_by_key(|stored| stored.header.boundary.position.index);
+        stored.retain(|other| other.snapshot.header.boundary.position != position);
+        stored.push(Stored { snapshot: StoredSnapshot { header, bytes }, pins: Cell::new(0) });
+        stored.sort_by_key(|stored| stored.snapshot.header.boundary.position.index);
     }
 
     /// All of them, the oldest first.
     pub(crate) fn stored(&self) -> Vec<StoredSnapshot> {
-        self.stored.borrow().clone()
+        self.stored.borrow().iter().map(|stored| stored.snapshot.clone()).collect()
     }
 
     pub(crate) fn newest(&self) -> Option<StoredSnapshot> {
-        self.stored.borrow().last().cloned()
+        self.stored.borrow().last().map(|stored| stored.snapshot.clone())
     }
 
     /// Index of the last entry in the newest one; zero when there is none.
@@ -76,8 +82,50 @@ impl SnapshotStore {
     /// one if it goes bad. `None` while there are fewer than are to be kept.
     pub(crate) fn log_needed_behind(&self) -> Option<Index> {
         let stored = self.stored.borrow();
-        let oldest = stored.first()?.header.boundary.position.index;
+        let oldest = stored.first()?.snapshot.header.boundary.position.index;
         (stored.len() >= self.keep).then_some(oldest)
+    }
+
+    /// Keeps the file of a snapshot until it is unpinned as often.
+    pub(crate) fn pin(&self, position: Position) {
+        self.with_pins(position, |pins| pins + 1);
+    }
+
+    pub(crate) fn unpin(&self, position: Position) {
+        self.with_pins(position, |pins| pins - 1);
+    }
+
+    fn with_pins(&self, position: Position, change: impl Fn(u32) -> u32) {
+        let stored = self.stored.borrow();
+        let found = stored.iter().find(|s| s.snapshot.header.boundary.position == position);
+        if let Some(stored) = found {
+            stored.pins.set(change(stored.pins.get()));
+        }
+    }
+
+    /// A file turned out to be of no use.
+    pub(super) fn forget(&self, position: Position) {
+        let mut stored = self.stored.borrow_mut();
+        stored.retain(|other| other.snapshot.header.boundary.position != position);
+    }
+
+    /// Removes all files of older snapshots.
+    pub(super) async fn remove_before(&self, position: Position) -> Result<(), GroupError> {
+        loop {
+            let oldest = {
+                let mut stored = self.stored.borrow_mut();
+                let of = |stored: &Stored| stored.snapshot.header.boundary.position;
+                match stored.first().map(of) {
+                    Some(oldest) if oldest.index < position.index => {
+                        stored.remove(0);
+                        oldest
+                    }
+                    _ => return Ok(()),
+                }
+            };
+            let path = self.path(oldest);
+            self.shard.storage().remove_file(&path).await.map_err(during("remove", &path))?;
+        }
     }
 
     /// Removes the oldest files, as many as there are more than are to be kept.
@@ -91,8 +139,9 @@ impl SnapshotStore {
 
     fn take_oldest(&self) -> Option<Position> {
         let mut stored = self.stored.borrow_mut();
+        let is_free = stored.first().is_some_and(|oldest| oldest.pins.get() == 0);
         let is_old = stored.len() > self.keep.max(1);
-        is_old.then(|| stored.remove(0).header.boundary.position)
+        (is_old && is_free).then(|| stored.remove(0).snapshot.header.boundary.position)
     }
 
     /// Gives a damaged file another name, under which it can be looked at and is not used again.

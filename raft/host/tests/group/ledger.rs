@@ -39,6 +39,9 @@ impl Ledger {
     }
 }
 
+/// Bytes of an entry in a snapshot, most of them zero: several chunks are soon full.
+const RECORD: usize = 512;
+
 /// Applies numbers.
 pub(crate) struct Machine {
     ledger: Ledger,
@@ -85,10 +88,11 @@ impl StateMachine for Machine {
 
     fn snapshot_piece(&mut self, bytes: usize, stream: &mut Vec<u8>) -> SnapshotPiece {
         let rest = self.saving.as_mut().unwrap();
-        let next = rest.start..rest.end.min(rest.start + bytes / 16);
+        let next = rest.start..rest.end.min(rest.start + bytes / RECORD);
         for (index, number) in &self.ledger.book().applied[next.clone()] {
             stream.extend_from_slice(&index.to_le_bytes());
             stream.extend_from_slice(&number.to_le_bytes());
+            stream.resize(stream.len() + RECORD - 16, 0);
         }
         rest.start = next.end;
         if rest.start == rest.end { SnapshotPiece::Last } else { SnapshotPiece::More }
@@ -110,7 +114,8 @@ impl StateMachine for Machine {
     fn prepare_load(&mut self) -> Result<bool, LoadFault> {
         let (words, rest) = self.loading.as_chunks::<8>();
         let is_whole = words.first().is_some_and(|length| {
-            u64::from_le_bytes(*length) * 2 + 1 == words.len() as u64 && rest.is_empty()
+            let words_each = RECORD as u64 / 8;
+            u64::from_le_bytes(*length) * words_each + 1 == words.len() as u64 && rest.is_empty()
         });
         is_whole.then_some(true).ok_or(LoadFault::Malformed("another length".to_owned()))
     }
@@ -118,9 +123,9 @@ impl StateMachine for Machine {
     fn finish_load(&mut self) {
         let (words, _) = self.loading.as_chunks::<8>();
         let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
-        let pairs = words[1..].as_chunks::<2>().0;
+        let records = words[1..].chunks(RECORD / 8);
         let mut book = self.ledger.book();
-        book.applied = pairs.iter().map(|[index, number]| (*index, *number)).collect();
+        book.applied = records.map(|record| (record[0], record[1])).collect();
         book.loads += 1;
     }
 
