@@ -119,6 +119,11 @@ impl Requests {
         self.groups.borrow_mut().insert(id, Place::Here(hosted));
     }
 
+    /// Lets go of all groups, at the end.
+    pub fn forget_groups(&self) {
+        drop(self.groups.take());
+    }
+
     /// The groups of this shard that have recovered.
     pub fn groups_here(&self) -> Vec<Group<KvStateMachine>> {
         let groups = self.groups.borrow();

@@ -88,6 +88,14 @@ struct Heard {
     news: Signal,
 }
 
+impl Drop for Core {
+    /// Groups know the links, and the links the groups: here the circle is cut. A process would not
+    /// notice, a simulator with thousands of them does.
+    fn drop(&mut self) {
+        self.requests.forget_groups();
+    }
+}
+
 impl Core {
     fn new(shard: Shard, plan: Arc<NodePlan>) -> Core {
         let pending_max = plan.config.raft.pending_tasks_max as usize;
