@@ -12,7 +12,7 @@ use runtime::sim::Recording;
 use crate::bugs;
 use crate::run::{Keep, Report, Source, run};
 use crate::shrink::Shrinking;
-use crate::soak::{Soak, Totals, soak};
+use crate::soak::{Soak, Totals, soak, told_trace};
 
 /// The whole cluster in a deterministic simulator, under every fault.
 #[derive(Parser)]
@@ -48,8 +48,8 @@ struct RunArguments {
     /// Threads; as many as there are CPUs by default.
     #[arg(long)]
     jobs: Option<usize>,
-    /// Run one in so many seeds twice and compare; 0 for none.
-    #[arg(long, default_value_t = 16)]
+    /// Run one in so many seeds again in another process and compare; 0 for none.
+    #[arg(long, default_value_t = 50)]
     twice: u64,
     /// Print no live line.
     #[arg(long)]
@@ -294,8 +294,8 @@ fn tell(report: &Report) -> ExitCode {
         println!("{line}");
     }
     println!(
-        "trace {:016x}, {} events, {:.3} s simulated, {} calls",
-        report.trace_hash,
+        "{}, {} events, {:.3} s simulated, {} calls",
+        told_trace(report.trace_hash),
         report.events,
         report.simulated.as_secs_f64(),
         report.calls.0

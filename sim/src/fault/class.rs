@@ -129,6 +129,17 @@ impl FaultClass {
     }
 }
 
+/// In some runs only a few classes strike, each as hard as it can.
+fn draw_focus(world: &World) -> Option<Vec<FaultClass>> {
+    if world.choose("plan.focus", 3) < 2 {
+        return None;
+    }
+    let count = 1 + world.choose("plan.focus.count", 3);
+    let all = FaultClass::ALL;
+    let class = || all.get(world.choose("plan.focus.class", all.len() as u64) as usize).copied();
+    Some((0..count).filter_map(|_| class()).collect())
+}
+
 /// How hard each class strikes: 0 is never.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Strengths(Vec<u64>);
@@ -138,8 +149,13 @@ impl Strengths {
     pub fn draw(world: &World, members: u16, nodes: u16) -> Strengths {
         // A group of one that grows has its only copy where damage may strike.
         let grows = members == 1 && nodes > 1;
+        let focus = draw_focus(world);
         let draw = |class: &FaultClass| {
-            let strength = world.choose(class.name(), 12).saturating_sub(8);
+            let strength = match &focus {
+                Some(classes) if classes.contains(class) => 3,
+                Some(_) => 0,
+                None => world.choose(class.name(), 12).saturating_sub(8),
+            };
             let is_possible = nodes > 1 || !BETWEEN_SERVERS.contains(class);
             if is_possible && !(grows && class.is_destructive()) { strength } else { 0 }
         };
