@@ -41,6 +41,10 @@ sim SEED:
 soak MINUTES="60":
     cargo run --release --package sim -- run --minutes {{MINUTES}} --from $(date +%s)
 
+# Plant each bug and see which seed finds it; writes the table in docs/testing.md.
+bugs:
+    cargo run --profile sim --package sim --features planted-bugs -- bugs --write docs/testing.md
+
 # Rewrite the expected parts of golden scripts; then read the difference like code.
 golden:
     GOLDEN=1 cargo test --workspace
