@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use client::GroupId;
+
 use crate::record::Record;
 use crate::value::HEAD_BYTES;
 
@@ -31,6 +33,8 @@ pub struct Options {
     pub keys: u64,
     /// The directory of the keys; it is made first.
     pub directory: String,
+    /// Groups from the client's on, each with its share of the operations and connections of its own.
+    pub groups: usize,
     /// Operations in flight, all threads together.
     pub in_flight: usize,
     /// Connections to each server, all threads together.
@@ -66,6 +70,7 @@ impl Options {
             value_bytes: 256,
             keys: 10_000,
             directory: "benchmark".to_owned(),
+            groups: 1,
             in_flight: 2_000,
             connections: 1,
             threads: 1,
@@ -89,6 +94,12 @@ impl Options {
         if self.threads == 0 || self.connections < self.threads || self.in_flight < self.threads {
             return wrong("every thread needs a connection and an operation in flight");
         }
+        if self.groups == 0 || self.in_flight < self.threads * self.groups {
+            return wrong("every thread needs an operation in flight for each group");
+        }
+        if self.groups > 1 && self.record.is_some() {
+            return wrong("only the puts of one group can be recorded");
+        }
         if self.duration.is_zero() {
             return wrong("the duration is zero");
         }
@@ -111,8 +122,14 @@ impl Options {
     }
 
     /// The options of a client that has this share of what is in flight.
-    pub(crate) fn client_of(&self, in_flight: usize, connections: usize) -> client::Options {
+    pub(crate) fn client_of(
+        &self,
+        group: usize,
+        in_flight: usize,
+        connections: usize,
+    ) -> client::Options {
         client::Options {
+            group: GroupId(self.client.group.0 + group as i32),
             calls_max: in_flight,
             call_bytes_max: in_flight.saturating_mul(self.value_bytes + CALL_BYTES),
             connections_per_server: connections,

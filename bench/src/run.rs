@@ -50,10 +50,13 @@ pub fn run(options: &Options, each: &mut dyn FnMut(&Second)) -> Result<Report, B
 const WINDOWS_WAITING: usize = 8;
 
 fn prepare(options: &Options) -> Result<(), BenchError> {
-    let mut client = Client::new(options.client_of(1, 1)).map_err(BenchError::Client)?;
-    client.mkdir(options.directory.as_bytes()).map_err(BenchError::Prepare)?;
+    for group in 0..options.groups {
+        let client = Client::new(options.client_of(group, 1, 1));
+        let mut client = client.map_err(BenchError::Client)?;
+        client.mkdir(options.directory.as_bytes()).map_err(BenchError::Prepare)?;
+    }
     match options.load {
-        Load::Get => Worker::new(options, 0)?.fill(),
+        Load::Get => Worker::new(options, 0)?.fill_all(),
         Load::Put => Ok(()),
     }
 }

@@ -17,51 +17,63 @@ use crate::value::{Value, ValueHead};
 
 pub(crate) struct Worker<'a> {
     options: &'a Options,
-    pipeline: Pipeline,
-    in_flight_max: usize,
+    /// One for each group.
+    lanes: Vec<Lane>,
     keys: Keys,
     name: KeyName,
     value: Value,
     next_number: u64,
-    /// By slot of the request: what was put.
-    heads: Vec<ValueHead>,
     /// Acknowledged in the current poll.
     acknowledged: Vec<Acknowledged>,
 }
 
+/// The way to one group.
+struct Lane {
+    pipeline: Pipeline,
+    in_flight_max: usize,
+    /// By slot of the request: what was put.
+    heads: Vec<ValueHead>,
+}
+
 /// The longest wait for completions in one go, so that seconds end in time.
 const WAIT: Duration = Duration::from_millis(20);
+/// The same where other groups wait for their turn, and there was nothing in a whole round.
+const WAIT_SHORT: Duration = Duration::from_micros(500);
 
 impl<'a> Worker<'a> {
     /// The thread `index` of all.
     pub(crate) fn new(options: &'a Options, index: usize) -> Result<Worker<'a>, BenchError> {
-        let in_flight_max = share(options.in_flight, options.threads, index);
+        let in_flight = share(options.in_flight, options.threads, index);
         let connections = share(options.connections, options.threads, index);
-        let client = options.client_of(in_flight_max, connections);
         let mut random = Random::new(options.seed.wrapping_add(index as u64));
-        let mut pipeline = Pipeline::new(client).map_err(BenchError::Client)?;
-        pipeline.set_busy_poll(options.busy_poll);
+        let lane = |group| {
+            let in_flight_max = share(in_flight, options.groups, group);
+            let client = options.client_of(group, in_flight_max, connections);
+            let mut pipeline = Pipeline::new(client).map_err(BenchError::Client)?;
+            pipeline.set_busy_poll(options.busy_poll);
+            let heads = vec![ValueHead { key: 0, number: 0 }; in_flight_max];
+            Ok(Lane { pipeline, in_flight_max, heads })
+        };
         Ok(Worker {
             options,
-            pipeline,
-            in_flight_max,
+            lanes: (0..options.groups).map(lane).collect::<Result<_, BenchError>>()?,
             value: Value::new(options.value_bytes, &mut random),
             keys: Keys::new(options, index, random),
             name: KeyName::new(&options.directory),
             next_number: options.first_number,
-            heads: vec![ValueHead { key: 0, number: 0 }; in_flight_max],
             acknowledged: Vec::new(),
         })
     }
 
-    /// Keeps the pipeline full until the end, gives `each` what happened in each window of time,
-    /// and waits for what is still in flight then. Returns how long it was kept full.
+    /// Keeps the pipelines full until the end, gives `each` what happened in each window of time,
+    /// and waits for what is still in flight then. Returns how long they were kept full.
     pub(crate) fn run(mut self, each: &mut dyn FnMut(Window, Tally)) -> Duration {
-        let start = self.pipeline.now();
+        let start = self.lanes[0].pipeline.now();
         let total = self.options.warm_up + self.options.duration;
         let (mut window, mut tally) = (Window::at(Duration::ZERO, self.options), Tally::new());
+        let mut wait = self.first_wait();
         let elapsed = loop {
-            let elapsed = self.pipeline.now().since(start);
+            let elapsed = self.lanes[0].pipeline.now().since(start);
             let now = Window::at(elapsed, self.options);
             if now != window {
                 each(window, std::mem::replace(&mut tally, Tally::new()));
@@ -70,30 +82,49 @@ impl<'a> Worker<'a> {
             if elapsed >= total || self.options.stop.load(Ordering::Relaxed) {
                 break elapsed;
             }
-            self.submit(&mut tally);
-            self.poll(&mut tally);
+            let mut count = 0;
+            for lane in 0..self.lanes.len() {
+                self.submit(lane, &mut tally);
+                count += self.poll(lane, wait, &mut tally);
+                wait = self.first_wait();
+            }
+            if count == 0 && self.lanes.len() > 1 {
+                wait = WAIT_SHORT;
+            }
         };
         each(window, tally);
         let mut late = Tally::new();
-        while self.pipeline.in_flight() > 0 {
-            self.poll(&mut late);
+        for lane in 0..self.lanes.len() {
+            while self.lanes[lane].pipeline.in_flight() > 0 {
+                self.poll(lane, WAIT, &mut late);
+            }
         }
         elapsed
     }
 
-    /// Sets every key once.
-    pub(crate) fn fill(mut self) -> Result<(), BenchError> {
+    /// How long a pipeline may be waited for when there is nothing to do for it.
+    fn first_wait(&self) -> Duration {
+        if self.lanes.len() == 1 { WAIT } else { Duration::ZERO }
+    }
+
+    /// Sets every key of every group once.
+    pub(crate) fn fill_all(mut self) -> Result<(), BenchError> {
+        (0..self.lanes.len()).try_for_each(|lane| self.fill(lane))
+    }
+
+    fn fill(&mut self, lane: usize) -> Result<(), BenchError> {
+        let pipeline = &mut self.lanes[lane].pipeline;
         let mut next = 0;
         let mut outcome = Ok(());
-        while outcome.is_ok() && (next < self.options.keys || self.pipeline.in_flight() > 0) {
-            let mut burst = self.pipeline.burst();
+        while outcome.is_ok() && (next < self.options.keys || pipeline.in_flight() > 0) {
+            let mut burst = pipeline.burst();
             while next < self.options.keys && burst.has_room() {
                 let value = self.value.with_head(ValueHead { key: next, number: 0 });
                 let put = Put { key: self.name.of(next), value };
                 burst.submit(&put).map_err(BenchError::Prepare)?;
                 next += 1;
             }
-            self.pipeline.poll(WAIT, |completion| {
+            pipeline.poll(WAIT, |completion| {
                 if let Err(error) = completion.reply::<Put>() {
                     outcome = Err(BenchError::Prepare(error));
                 }
@@ -102,9 +133,10 @@ impl<'a> Worker<'a> {
         outcome
     }
 
-    fn submit(&mut self, tally: &mut Tally) {
-        let room = self.in_flight_max - self.pipeline.in_flight();
-        let mut burst = self.pipeline.burst();
+    fn submit(&mut self, lane: usize, tally: &mut Tally) {
+        let Lane { pipeline, in_flight_max, heads } = &mut self.lanes[lane];
+        let room = *in_flight_max - pipeline.in_flight();
+        let mut burst = pipeline.burst();
         for _ in 0..room {
             // A server may have lowered the limit.
             if !burst.has_room() {
@@ -119,7 +151,7 @@ impl<'a> Worker<'a> {
                     let head = ValueHead { key, number };
                     let value = self.value.with_head(head);
                     let request = burst.submit(&Put { key: name, value });
-                    remember(&mut self.heads, &request, head);
+                    remember(heads, &request, head);
                     request
                 }
                 Load::Get => burst.submit(&Get { key: name }),
@@ -132,9 +164,10 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn poll(&mut self, tally: &mut Tally) {
-        let Worker { pipeline, options, keys, heads, acknowledged, .. } = self;
-        pipeline.poll(WAIT, |completion| {
+    fn poll(&mut self, lane: usize, wait: Duration, tally: &mut Tally) -> usize {
+        let Worker { lanes, options, keys, acknowledged, .. } = self;
+        let Lane { pipeline, heads, .. } = &mut lanes[lane];
+        let count = pipeline.poll(wait, |completion| {
             let failure = failure(&completion);
             match failure {
                 None => tally.add_latency(nanos(&completion)),
@@ -158,6 +191,7 @@ impl<'a> Worker<'a> {
             record.report(acknowledged);
             acknowledged.clear();
         }
+        count
     }
 }
 

@@ -353,6 +353,11 @@ pub(super) enum BenchVerb {
 
 #[derive(Args, Debug)]
 pub(super) struct LoadArguments {
+    /// Number of groups, from --group on, that share what is in flight. Each has connections of its
+    /// own.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) groups: u32,
     /// Requests in flight at any time.
     #[arg(long, value_name = "N", default_value_t = 2000,
           value_parser = clap::value_parser!(u32).range(1..))]

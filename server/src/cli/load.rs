@@ -36,6 +36,7 @@ pub(super) fn run(
 fn options(load: &LoadArguments, client: &ClientArguments, kind: Load) -> Result<Options, Failure> {
     let mut options = Options::new(connect::options(client)?);
     options.load = kind;
+    options.groups = load.groups as usize;
     options.in_flight = load.in_flight as usize;
     options.connections = load.connections as usize;
     options.threads = load.threads as usize;
