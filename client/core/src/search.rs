@@ -61,6 +61,11 @@ impl Core {
             Some(_) if status.term <= self.route.term => {}
             _ => {
                 self.route.adopt(leader, status.term);
+                // Others name a leader that has died until they have elected the next one. The
+                // search goes on until it answers itself.
+                if !self.links.iter().any(|link| link.server == leader && link.is_ready()) {
+                    self.route.suspect(leader);
+                }
                 self.locks.ask_again(now);
             }
         }
