@@ -51,6 +51,8 @@ pub struct Requests {
     pub(crate) replies: Rc<Replies>,
     pub(crate) links: Rc<WatchLinks>,
     pub(crate) held: Held,
+    /// The node stops, and its groups have handed over what they led: clients have to go elsewhere.
+    is_closed: Cell<bool>,
     /// Whether every group of the node has been ready once; until then clients are told to wait.
     node_ready: Cell<bool>,
 }
@@ -105,13 +107,19 @@ impl Requests {
         links: Rc<WatchLinks>,
     ) -> Requests {
         let (groups, held) = (RefCell::new(groups), Held::default());
-        let node_ready = Cell::new(false);
-        Requests { shard, plan, groups, outboxes, replies, links, held, node_ready }
+        let (node_ready, is_closed) = (Cell::new(false), Cell::new(false));
+        Requests { shard, plan, groups, outboxes, replies, links, held, is_closed, node_ready }
     }
 
     /// From now on clients are served.
     pub fn open_for_clients(&self) {
         self.node_ready.set(true);
+    }
+
+    /// From now on clients are sent away. Not before the groups have handed over what they led: until
+    /// then requests are served, or wait for the next leader.
+    pub fn close_for_clients(&self) {
+        self.is_closed.set(true);
     }
 
     /// A group of this shard has recovered.
@@ -154,7 +162,7 @@ impl Requests {
             let text = "the node is starting; its groups are recovering";
             return self.replies.refuse(&caller, now, RespCode::NotInit, text);
         }
-        if caller.port == PortKind::Service && self.shard.is_stopping() {
+        if caller.port == PortKind::Service && self.is_closed.get() {
             return self.replies.refuse(&caller, now, RespCode::Stopping, "the node is stopping");
         }
         let groups = self.groups.borrow();

@@ -372,6 +372,7 @@ impl Core {
     /// groups with what they have taken, then the answers, then the mail that carried them.
     async fn stop(&self) -> Result<(), NodeError> {
         hand_over(&self.shard, self.requests.groups_here()).await;
+        self.requests.close_for_clients();
         let mut result = Ok(());
         for group in self.requests.groups_here() {
             let id = group.id();

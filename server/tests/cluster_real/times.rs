@@ -22,7 +22,11 @@ impl Times {
 impl fmt::Display for Times {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = |percent| self.percentile(percent).as_millis();
-        let (count, p50, p99, longest) = (self.0.len(), millis(50), millis(99), millis(100));
-        write!(formatter, "{count} times: p50 {p50} ms, p99 {p99} ms, longest {longest} ms")
+        let (p50, p90, p99) = (millis(50), millis(90), millis(99));
+        let (count, longest) = (self.0.len(), millis(100));
+        write!(
+            formatter,
+            "{count} times: p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, longest {longest} ms"
+        )
     }
 }
