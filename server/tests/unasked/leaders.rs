@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use client::fiber::Client;
+use client::{LockOptions, NodeId, Options, Server};
 use kv_api::KvRequest;
 use runtime::Shard;
 use runtime::sim::{CrashKind, NodeKey};
@@ -48,6 +50,61 @@ fn every_node_tells_its_watchers_whatever_its_role() {
                 }
             }
         });
+    }
+}
+
+fn open(shard: &Shard) -> Client {
+    let server = |node: u16| Server { node: NodeId(node.into()), address: service(node) };
+    let servers = (1..=NODES).map(server).collect();
+    Client::new(shard, Options::new(servers, Client::new_process_id(shard))).unwrap()
+}
+
+#[test]
+fn clients_keep_their_locks_and_watches_when_the_leader_dies() {
+    for seed in 10..16 {
+        let mut cluster = Cluster::start(seed, NODES);
+        let old = cluster.leader();
+        let started = Arc::new(AtomicBool::new(false));
+        let told = started.clone();
+        let program = cluster.launch(move |shard, _| {
+            let told = told.clone();
+            async move {
+                let (holder, waiter, writer) = (open(&shard), open(&shard), open(&shard));
+                let options = LockOptions::new(ELECTION_MAX * 2);
+                let held = holder.lock(b"l", options).await.unwrap().unwrap();
+                let mut watch = waiter.watch(b"k", 0).unwrap();
+                let mut last = writer.put(b"k", b"before").await.unwrap().raft_index;
+                while watch.next().await.unwrap().0 < last {}
+                told.store(true, Ordering::Relaxed);
+                // The leader is dead from about here; a write whose outcome is unknown counts for
+                // nothing, and indexes only rise.
+                let mut written = 0;
+                while written < 20 {
+                    if let Ok(put) = writer.put(b"k", b"after").await {
+                        written += 1;
+                        last = put.raft_index;
+                    }
+                }
+                let mut index = 0;
+                while index < last {
+                    let (newer, _) = watch.next().await.unwrap();
+                    assert!(newer > index);
+                    index = newer;
+                }
+                shard.clock().sleep(ELECTION_MAX * 3).await;
+                assert!(held.is_held(), "renewed by the new leader");
+                assert!(waiter.lock(b"l", options).await.unwrap().is_none());
+                let token = held.fencing_token();
+                drop(held);
+                let next = waiter.lock(b"l", options.waiting(ELECTION_MAX)).await.unwrap().unwrap();
+                assert!(next.fencing_token() > token);
+            }
+        });
+        let is_started = |_: &_| started.load(Ordering::Relaxed);
+        assert_eq!(cluster.world.run_until(is_started, LIMIT), Ok(true), "seed {seed}");
+        let kind = [CrashKind::Kill, CrashKind::PowerLoss][seed as usize % 2];
+        cluster.crash(old, kind);
+        cluster.wait_program(program);
     }
 }
 
