@@ -346,6 +346,8 @@ impl Requests {
         let status = GroupView {
             id,
             status: group.status(),
+            snapshots: group.snapshots(),
+            time_ms: group.time_ms(),
             since_last_apply: now.since(group.with_machine(|machine| machine.last_apply())),
         };
         match caller.command {

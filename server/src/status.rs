@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use raft_core::{GroupId, Members, NodeId};
-use raft_host::GroupStatus;
-use wire::{KvStatusResp, QueryStatusResp, ResponseHead, StatusFlag, encode_response};
+use raft_host::{GroupStatus, SnapshotStatus};
+use wire::{
+    KvStatusResp, QueryStatusResp, ResponseHead, SnapshotState, StatusFlag, encode_response,
+};
 
 use crate::caller::Caller;
 
@@ -14,6 +16,10 @@ pub struct GroupView {
     pub id: GroupId,
     /// Its consensus and its log.
     pub status: GroupStatus,
+    /// Its snapshots.
+    pub snapshots: SnapshotStatus,
+    /// Now, on the clock of its entries.
+    pub time_ms: u64,
     /// Time since it last applied something.
     pub since_last_apply: Duration,
 }
@@ -55,7 +61,25 @@ fn raft_status(view: &GroupView) -> QueryStatusResp {
         prepared_members: ids(&prepared.voters),
         prepared_observers: ids(&prepared.observers),
         last_config_change_index: raft.config_index.0,
-        last_error: view.status.failure.as_ref().map(ToString::to_string).unwrap_or_default(),
+        last_error: last_error(view),
+        snapshot: snapshot_state(view),
+    }
+}
+
+/// Why the group has failed, or else what is wrong with its snapshots.
+fn last_error(view: &GroupView) -> String {
+    let failure = view.status.failure.as_ref().map(ToString::to_string);
+    failure.or_else(|| view.snapshots.problem.clone()).unwrap_or_default()
+}
+
+fn snapshot_state(view: &GroupView) -> SnapshotState {
+    let newest = view.snapshots.stored.last();
+    SnapshotState {
+        index: newest.map_or(0, |newest| newest.header.boundary.position.index.0),
+        bytes: newest.map_or(0, |newest| newest.bytes),
+        age_ms: newest.map_or(0, |newest| view.time_ms.saturating_sub(newest.header.time_ms)),
+        is_saving: view.snapshots.is_saving,
+        is_receiving: view.snapshots.receiving.is_some(),
     }
 }
 

@@ -61,6 +61,13 @@ impl Node {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// Stops it in order.
+    fn stop(mut self) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(self.process.wait().unwrap().success());
+    }
+
     fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -229,6 +236,15 @@ fn what_was_acknowledged_survives_kill_and_stays_readable_offline() {
     for number in 0..20 {
         assert_eq!(node.verb(&format!("kv get k{number}")), told(0, &format!("v{number}\n")));
     }
+    assert_eq!(node.json("status")["nodes"][0]["snapshot"]["index"], 0);
+    node.stop();
+    let (code, text) = inspect("snapshot");
+    let snapshots: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, snapshots[0]["nodes"].as_i64()), (0, Some(20)));
+    let node = Node::start(directory.path());
+    let status = node.json("status")["nodes"][0]["snapshot"].clone();
+    assert_eq!(status["index"], snapshots[0]["index"]);
+    assert_eq!(node.verb("kv get k7"), told(0, "v7\n"));
 }
 
 #[test]

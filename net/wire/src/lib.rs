@@ -49,5 +49,5 @@ pub use peer::{NodePing, RaftPing};
 pub use reader::{Fields, Value, decode_fixed32, decode_fixed64, int32, int64};
 pub use response::{ResponseHead, encode_response};
 pub use splitter::Splitter;
-pub use status::{KvStatusResp, QueryStatusResp, StatusFlag};
+pub use status::{KvStatusResp, QueryStatusResp, SnapshotState, StatusFlag};
 pub use writer::{Writer, varint_length};

@@ -42,6 +42,23 @@ pub struct QueryStatusResp {
     pub last_config_change_index: u64,
     /// What went wrong last, for people.
     pub last_error: String,
+    /// The snapshots of the group on the node; only of nodes that tell.
+    pub snapshot: SnapshotState,
+}
+
+/// What a node says of a group's snapshots, in fields that other clients skip.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SnapshotState {
+    /// Index of the last entry in the newest one; 0 when there is none.
+    pub index: u64,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// How long ago its newest entry was made, on the clock of the entries.
+    pub age_ms: u64,
+    /// Whether one is being saved.
+    pub is_saving: bool,
+    /// Whether one is being received from the leader.
+    pub is_receiving: bool,
 }
 
 /// Bits of [`QueryStatusResp::flag`].
@@ -90,6 +107,11 @@ impl QueryStatusResp {
                 (14, Value::Fixed32(value)) => status.prepared_observers.push(value),
                 (15, Value::Fixed64(value)) => status.last_config_change_index = value,
                 (16, Value::Bytes(value)) => status.last_error = text(value),
+                (101, Value::Fixed64(value)) => status.snapshot.index = value,
+                (102, Value::Fixed64(value)) => status.snapshot.bytes = value,
+                (103, Value::Fixed64(value)) => status.snapshot.age_ms = value,
+                (104, Value::Varint(value)) => status.snapshot.is_saving = value != 0,
+                (105, Value::Varint(value)) => status.snapshot.is_receiving = value != 0,
                 _ => {}
             }
         }
@@ -114,6 +136,11 @@ impl QueryStatusResp {
         writer.fixed32_elements(14, &self.prepared_observers);
         writer.fixed64(15, self.last_config_change_index);
         writer.bytes(16, self.last_error.as_bytes());
+        writer.fixed64(101, self.snapshot.index);
+        writer.fixed64(102, self.snapshot.bytes);
+        writer.fixed64(103, self.snapshot.age_ms);
+        writer.int32(104, i32::from(self.snapshot.is_saving));
+        writer.int32(105, i32::from(self.snapshot.is_receiving));
     }
 }
 

@@ -307,6 +307,11 @@ pub(super) enum InspectVerb {
         #[command(flatten)]
         range: RecordRange,
     },
+    /// Check the group's snapshots from their beginnings to their ends, and show what they cover.
+    Snapshot {
+        /// The data directory of a stopped node.
+        data_dir: PathBuf,
+    },
     /// Show term, vote and what is known to be durable and committed.
     HardState {
         /// The data directory of a stopped node.

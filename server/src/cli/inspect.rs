@@ -1,4 +1,4 @@
-//! `inspect log|hard-state`: the files of a stopped node, read with the same checks as at its start.
+//! `inspect log|snapshot|hard-state`: the files of a stopped node, read with the same checks as at its start.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::arguments::{InspectVerb, RecordRange};
 use super::bytes::{insert, printable};
 use super::exit::{Exit, Failure};
+use super::inspect_snapshot::snapshots;
 use super::mapped::MappedFile;
 use super::output::Output;
 use crate::group_options;
@@ -29,14 +30,15 @@ const FRAME_BYTES_MAX: u64 = 1 << 31;
 pub(super) fn run(verb: &InspectVerb, group: i32, output: &mut Output) -> Result<(), Failure> {
     match verb {
         InspectVerb::Log { data_dir, range } => log(&Files::of(data_dir, group)?, *range, output),
+        InspectVerb::Snapshot { data_dir } => snapshots(&Files::of(data_dir, group)?, output),
         InspectVerb::HardState { data_dir } => hard_state(&Files::of(data_dir, group)?, output),
     }
 }
 
 /// The files of one group, and whose they are. No node can write to them meanwhile.
-struct Files {
-    identity: Identity,
-    folder: PathBuf,
+pub(super) struct Files {
+    pub(super) identity: Identity,
+    pub(super) folder: PathBuf,
     _lock: DirLock,
 }
 
@@ -278,15 +280,15 @@ fn damage_at(files: &Files, damage: Damage) -> Failure {
     damaged(&files.segment(damage.segment), damage.offset, &format!("{}{entry}", damage.kind))
 }
 
-fn damaged(path: &Path, offset: u64, what: &str) -> Failure {
+pub(super) fn damaged(path: &Path, offset: u64, what: &str) -> Failure {
     Failure::new(Exit::Integrity, format!("{}, offset {offset}: {what}", path.display()))
 }
 
-fn read(path: &Path) -> Result<MappedFile, Failure> {
+pub(super) fn read(path: &Path) -> Result<MappedFile, Failure> {
     MappedFile::open(path).map_err(|error| unreadable(path, &error))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     let exit = match error.kind() {
         std::io::ErrorKind::NotFound => Exit::NotFound,
         _ => Exit::Other,

@@ -25,6 +25,7 @@ mod lock;
 mod watch;
 
 mod inspect;
+mod inspect_snapshot;
 mod mapped;
 
 pub use arguments::Arguments;

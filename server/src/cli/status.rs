@@ -156,6 +156,13 @@ impl Summary {
             "last_config_change_index": status.last_config_change_index,
             "bug_recorded": status.flag & StatusFlag::BUG_RECORDED != 0,
             "last_error": status.last_error,
+            "snapshot": {
+                "index": status.snapshot.index,
+                "bytes": status.snapshot.bytes,
+                "age_ms": status.snapshot.age_ms,
+                "is_saving": status.snapshot.is_saving,
+                "is_receiving": status.snapshot.is_receiving,
+            },
         })
     }
 }
