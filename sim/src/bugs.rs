@@ -55,6 +55,15 @@ pub fn chosen(names: &[String]) -> Result<Vec<Bug>, String> {
     names.iter().map(find).collect()
 }
 
+/// Plants the bug with this name for all that comes.
+///
+/// # Errors
+/// When the name is unknown, or this build has no bugs.
+pub fn plant_named(name: &str) -> Result<(), String> {
+    plant(chosen(&[name.to_owned()])?.first().copied());
+    Ok(())
+}
+
 /// Plants a bug and runs seeds until something is noticed that is not there without it.
 pub fn hunt(bug: Bug, patience: Patience) -> Hunt {
     let Patience { mut from, seeds_max, limit, jobs } = patience;

@@ -66,6 +66,9 @@ struct OneRun {
     /// Print only the end.
     #[arg(long)]
     quiet: bool,
+    /// Plant this bug.
+    #[arg(long)]
+    bug: Option<String>,
 }
 
 #[derive(Args)]
@@ -78,6 +81,9 @@ struct ShrinkArguments {
     /// Runs that may be tried.
     #[arg(long, default_value_t = 2_000)]
     tries: usize,
+    /// Plant this bug.
+    #[arg(long)]
+    bug: Option<String>,
 }
 
 #[derive(Args)]
@@ -113,17 +119,22 @@ pub fn main() -> ExitCode {
     match Arguments::parse().verb {
         Verb::Run(arguments) => run_seeds(&arguments),
         Verb::Replay(arguments) => {
-            with_source(&arguments.source, |source| replay(&arguments, source))
+            with_source(&arguments.source, &arguments.bug, |source| replay(&arguments, source))
         }
         Verb::Bugs(arguments) => bugs(&arguments),
         Verb::Shrink(arguments) => {
-            with_source(&arguments.source, |source| shrink(&arguments, source))
+            with_source(&arguments.source, &arguments.bug, |source| shrink(&arguments, source))
         }
     }
 }
 
-fn with_source(text: &str, act: impl FnOnce(&Source) -> ExitCode) -> ExitCode {
-    match source(text) {
+fn with_source(
+    text: &str,
+    bug: &Option<String>,
+    act: impl FnOnce(&Source) -> ExitCode,
+) -> ExitCode {
+    let planted = bug.as_ref().map_or(Ok(()), |name| bugs::plant_named(name));
+    match planted.and_then(|()| source(text)) {
         Ok(source) => act(&source),
         Err(error) => {
             eprintln!("error: {error}");
