@@ -81,7 +81,7 @@ async fn sleep_until_due(group: &Group<KvStateMachine>, clock: &Clock, desk: &Ex
         let next = group.with_machine(|machine| machine.tree().next_expiry());
         let now_ms = group.time_ms();
         let wait = match next {
-            Some(deadline_ms) if deadline_ms < now_ms || is_on(Bug::ExpiryEarly) => return,
+            Some(deadline_ms) if deadline_ms < now_ms + early_ms() => return,
             Some(deadline_ms) => Duration::from_millis(deadline_ms + 1 - now_ms),
             None => SLEEP_MAX,
         };
@@ -89,6 +89,11 @@ async fn sleep_until_due(group: &Group<KvStateMachine>, clock: &Clock, desk: &Ex
         race(desk.wake.wait(), clock.sleep(wait.min(SLEEP_MAX))).await;
         desk.awaited_ms.set(0);
     }
+}
+
+/// How much too early things expire when that is planted.
+fn early_ms() -> u64 {
+    if is_on(Bug::ExpiryEarly) { 500 } else { 0 }
 }
 
 /// Proposes what is due until the round is full or one is refused.
@@ -101,8 +106,7 @@ fn propose_round(
     group.advance_time();
     group.with_machine(|machine| {
         // The time of an entry has lost its fraction: only the following millisecond is late enough.
-        let early_ms = if is_on(Bug::ExpiryEarly) { 500 } else { 0 };
-        let over_ms = group.time_ms().saturating_sub(1) + early_ms;
+        let over_ms = group.time_ms().saturating_sub(1) + early_ms();
         for expired in machine.tree().due(over_ms).take(ROUND_MAX) {
             body.clear();
             encode_expire(&mut Writer::new(body), expired.key, expired.ttl_index);
