@@ -69,16 +69,17 @@ fn introduce(ready: Ready) {
         9332 => String::new(),
         _ => format!("--servers 1={service} "),
     };
-    // Nobody may be reading; the node serves all the same.
-    let _ = writeln!(
-        io::stdout(),
+    let text = format!(
         "ready: clients {service}, replication and administration {}\n\
          try, in another terminal:\n  \
          dongting {servers}kv put greeting hello\n  \
          dongting {servers}kv get greeting\n  \
-         dongting {servers}bench put",
+         dongting {servers}bench put\n",
         ready.replicate
     );
+    // Nobody may be reading, or not after the first line; the node serves all the same. All at once,
+    // so that nothing of it is left for the end, where it would count as a result that was lost.
+    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 /// Has the signals of an orderly end use the node's stop handle. A second signal ends at once:

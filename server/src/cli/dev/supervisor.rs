@@ -241,14 +241,15 @@ fn introduce(configs: &[Config]) {
     let clients = list(|config| config.listen.service.to_string());
     let nodes = list(|config| config.listen.replicate.to_string());
     // Nobody may be reading; the cluster serves all the same.
-    let _ = writeln!(
-        io::stdout(),
+    let text = format!(
         "ready: clients {clients}; replication and administration {nodes}\n\
          try, in another terminal:\n  \
          dongting --servers {clients} kv put greeting hello\n  \
          dongting --servers {clients} status\n  \
-         dongting --servers {clients} bench put"
+         dongting --servers {clients} bench put\n"
     );
+    // All at once: whoever reads may be gone after the first line.
+    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 #[cfg(test)]
