@@ -4,10 +4,9 @@
 //! costs it more than an entry of a tree. So there is one fiber that sleeps until the next
 //! deadline and wakes whoever waits for it.
 //!
-//! The same fiber never sleeps longer than a tick, for a second reason: the executor can go to sleep
-//! although tasks are runnable, and only an event gets it out of that. Ticks are frequent while there
-//! is work and rare when there is none; [`Guards`] are there in case this very fiber is what should
-//! run.
+//! The same fiber never sleeps longer than a tick, for a second reason: after a long pause at the
+//! wrong moment the executor can go to sleep although tasks are runnable, and only an event gets
+//! it out of that. Ticks are frequent while there is work and rare when there is none.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -20,7 +19,6 @@ use std::time::Duration;
 
 use moment::{Moment, WallTime};
 
-use super::guards::Guards;
 use crate::condition::Signal;
 use crate::race::race;
 
@@ -61,7 +59,6 @@ impl HostClock {
     /// Wakes sleepers; runs as long as the executor.
     pub(crate) async fn drive(self) {
         let mut busy_until = Moment::ZERO;
-        let mut guards = Guards::default();
         loop {
             let now = self.now();
             self.wake_due(now);
@@ -73,7 +70,6 @@ impl HostClock {
             let next = self.0.waiting.borrow().keys().next().map_or(tick, |(next, _)| *next);
             let alarm = next.min(tick);
             self.0.alarm.set(alarm);
-            guards.renew(now, alarm);
             race(glommio::timer::sleep(alarm.since(now)), self.0.earlier.wait()).await;
         }
     }

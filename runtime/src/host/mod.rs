@@ -4,7 +4,6 @@ mod boot;
 mod buffer;
 mod clock;
 mod file;
-mod guards;
 mod network;
 mod shard;
 mod storage;
