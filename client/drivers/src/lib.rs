@@ -71,6 +71,8 @@ pub mod blocking;
 #[cfg(feature = "runtime")]
 pub mod fiber;
 #[cfg(any(feature = "runtime", feature = "tokio"))]
+mod handles;
+#[cfg(any(feature = "runtime", feature = "tokio"))]
 mod notices;
 mod process_id;
 #[cfg(feature = "tokio")]

@@ -7,7 +7,7 @@ use client_core::{Event, LockEvent, LockId, WatchId, WatchUpdate};
 
 /// One place for each lock object and watch that somebody owns.
 #[derive(Default)]
-pub(crate) struct Notices {
+pub struct Notices {
     locks: BTreeMap<LockId, LockNotice>,
     watches: BTreeMap<WatchId, WatchNotice>,
 }

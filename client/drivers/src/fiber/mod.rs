@@ -2,9 +2,10 @@
 
 mod client;
 mod driver;
-mod lock;
-mod watch;
 
 pub use client::Client;
-pub use lock::Lock;
-pub use watch::Watch;
+
+/// A lock to await.
+pub type Lock = crate::handles::Lock<Client>;
+/// A watch to await.
+pub type Watch = crate::handles::Watch<Client>;

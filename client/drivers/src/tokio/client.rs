@@ -12,9 +12,12 @@ use client_core::{
     Condition, Core, Error, LockOptions, NodeId, Operation, Options, OptionsError, RequestId, Step,
 };
 
+use moment::Moment;
+
+use crate::handles::Driven;
+use crate::notices::Notices;
 use crate::tokio::driver::Driver;
-use crate::tokio::lock::{self, Lock};
-use crate::tokio::watch::Watch;
+use crate::tokio::{Lock, Watch};
 
 /// The reply of an operation, or why there is none.
 type Reply<O> = Result<<O as Operation>::Reply, Error>;
@@ -77,6 +80,24 @@ impl Drop for Pending<'_> {
     }
 }
 
+impl Driven for Client {
+    fn act<R>(&self, act: impl FnOnce(&mut Core, &mut Notices, Moment) -> R) -> R {
+        self.driver().act(act)
+    }
+
+    fn with_notices<R>(&self, look: impl FnOnce(&mut Notices) -> R) -> R {
+        self.driver().with_notices(look)
+    }
+
+    fn with_core<R>(&self, look: impl FnOnce(&Core) -> R) -> R {
+        self.driver().with_core(look)
+    }
+
+    fn now(&self) -> Moment {
+        self.driver().now()
+    }
+}
+
 impl Client {
     /// A client that is not connected yet.
     ///
@@ -99,7 +120,7 @@ impl Client {
         reply
     }
 
-    pub(super) fn driver(&self) -> &Arc<Driver> {
+    fn driver(&self) -> &Arc<Driver> {
         &self.0.0
     }
 
@@ -150,7 +171,7 @@ impl Client {
     /// Takes a lock, waiting for it as the options say; `None` if it is another's. If the future is
     /// dropped, the place in the queue is given up.
     pub async fn lock(&self, key: &[u8], options: LockOptions) -> Result<Option<Lock>, Error> {
-        lock::acquire(self, key, options).await
+        Lock::acquire(self, key, options).await
     }
 
     /// Watches a key: its state now, if it is newer than `known_index`, and each newer one.

@@ -5,52 +5,51 @@ use std::time::Duration;
 
 use client_core::{Error, LockEvent, LockId, LockLoss, LockOptions};
 
-use crate::fiber::client::Client;
+use super::driven::Driven;
 use crate::notices::Acquired;
 
 /// A lock that this client has acquired. Its lease is renewed until it is lost or given back;
 /// dropping it gives it back without waiting for that.
-pub struct Lock {
-    claim: Claim,
+pub struct Lock<C: Driven> {
+    claim: Claim<C>,
     fencing_token: u64,
 }
 
 /// Gives the lock, or the place in its queue, back.
-struct Claim {
-    client: Client,
+struct Claim<C: Driven> {
+    client: C,
     id: LockId,
 }
 
-impl Drop for Claim {
+impl<C: Driven> Drop for Claim<C> {
     fn drop(&mut self) {
-        self.client.driver().act(|core, notices, now| {
+        self.client.act(|core, notices, now| {
             core.unlock(self.id, now);
             notices.close_lock(self.id);
         });
     }
 }
 
-pub(super) async fn acquire(
-    client: &Client,
-    key: &[u8],
-    options: LockOptions,
-) -> Result<Option<Lock>, Error> {
-    let driver = client.driver();
-    let id = driver.act(|core, notices, now| {
-        let id = core.lock(key, options, now)?;
-        notices.open_lock(id);
-        Ok::<LockId, Error>(id)
-    })?;
-    let claim = Claim { client: client.clone(), id };
-    let acquired = poll_fn(|context| driver.with_notices(|all| all.poll_acquired(id, context)));
-    match acquired.await {
-        Acquired::Yes { fencing_token } => Ok(Some(Lock { claim, fencing_token })),
-        Acquired::No(LockEvent::Failed(error)) => Err(error),
-        Acquired::No(_) => Ok(None),
+impl<C: Driven> Lock<C> {
+    pub(crate) async fn acquire(
+        client: &C,
+        key: &[u8],
+        options: LockOptions,
+    ) -> Result<Option<Lock<C>>, Error> {
+        let id = client.act(|core, notices, now| {
+            let id = core.lock(key, options, now)?;
+            notices.open_lock(id);
+            Ok::<LockId, Error>(id)
+        })?;
+        let claim = Claim { client: client.clone(), id };
+        let acquired = poll_fn(|context| client.with_notices(|all| all.poll_acquired(id, context)));
+        match acquired.await {
+            Acquired::Yes { fencing_token } => Ok(Some(Lock { claim, fencing_token })),
+            Acquired::No(LockEvent::Failed(error)) => Err(error),
+            Acquired::No(_) => Ok(None),
+        }
     }
-}
 
-impl Lock {
     /// Greater than that of every earlier holder of the lock.
     pub fn fencing_token(&self) -> u64 {
         self.fencing_token
@@ -60,8 +59,8 @@ impl Lock {
     /// the server. `None`: it is lost.
     pub fn held_for(&self) -> Option<Duration> {
         let Claim { client, id } = &self.claim;
-        let now = client.driver().now();
-        let held = client.driver().with_core(|core| core.lock_held_until(*id, now));
+        let now = client.now();
+        let held = client.with_core(|core| core.lock_held_until(*id, now));
         held.map(|until| until.since(now))
     }
 
@@ -72,7 +71,7 @@ impl Lock {
 
     /// Renews the lease now, which happens on its own unless the options say otherwise.
     pub fn renew(&self) {
-        self.claim.client.driver().act(|core, _, now| core.renew_lock(self.claim.id, now));
+        self.claim.client.act(|core, _, now| core.renew_lock(self.claim.id, now));
     }
 
     /// Waits until the lock is lost. Dropping the future changes nothing.
@@ -87,7 +86,7 @@ impl Lock {
     /// Gives the lock back, and waits until it is. An error says that the server may keep it until
     /// its lease ends. A lock that was lost needs nothing.
     pub async fn unlock(self) -> Result<(), Error> {
-        self.claim.client.driver().act(|core, _, now| core.unlock(self.claim.id, now));
+        self.claim.client.act(|core, _, now| core.unlock(self.claim.id, now));
         match self.last_event().await {
             LockEvent::NotReleased(error) => Err(error),
             _ => Ok(()),
@@ -95,7 +94,7 @@ impl Lock {
     }
 
     async fn last_event(&self) -> LockEvent {
-        let (driver, id) = (self.claim.client.driver(), self.claim.id);
-        poll_fn(|context| driver.with_notices(|all| all.poll_last(id, context))).await
+        let Claim { client, id } = &self.claim;
+        poll_fn(|context| client.with_notices(|all| all.poll_last(*id, context))).await
     }
 }
