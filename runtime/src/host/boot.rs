@@ -1,15 +1,16 @@
-//! One thread and executor a shard.
+//! One thread and executor a shard, and one thread that watches them.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 
 use crate::boot::{BootError, BootPlan, ShardPlacement, run_shard};
 use crate::fiber::panic_message;
+use crate::host::watchdog::{self, Pulse};
 use crate::host::{HostClock, HostNetwork, HostShard, HostStorage};
 use crate::shard::{Backend, Parts, Shard, ShardId};
 use crate::{Clock, Network, StopHandle, Storage};
@@ -43,23 +44,32 @@ where
     Fut: Future<Output = Result<(), E>> + 'static,
 {
     let (outcomes, outcome) = mpsc::channel();
+    let (alive, watched) = mpsc::channel();
+    let pulses: Vec<_> =
+        (0..).map(ShardId).zip(cpus).map(|(id, _)| (id, Arc::<Pulse>::default())).collect();
     thread::scope(|scope| {
-        for (number, &cpu) in (0..).zip(cpus) {
-            let id = ShardId(number);
-            let told = outcomes.clone();
+        for ((id, pulse), &cpu) in pulses.iter().cloned().zip(cpus) {
+            let (told, alive) = (outcomes.clone(), alive.clone());
             let run = move || {
-                let place = Place { id, cpu, plan, data_dir };
+                let _alive = alive;
+                let place = Place { id, cpu, pulse, plan, data_dir };
                 let result = run_one(&place, stop.clone(), main.clone());
                 stop.stop();
                 // The receiver outlives all shards.
                 let _ = told.send(result);
             };
-            let started = thread::Builder::new().name(format!("shard-{number}"));
+            let started = thread::Builder::new().name(format!("shard-{}", id.0));
             if let Err(error) = started.spawn_scoped(scope, run) {
                 stop.stop();
                 let _ = outcomes.send(Err(BootError::Executor(id, error.to_string()).into()));
                 break;
             }
+        }
+        drop(alive);
+        let dog = thread::Builder::new().name("watchdog".into());
+        if let Err(error) = dog.spawn_scoped(scope, move || watchdog::watch(pulses, &watched)) {
+            stop.stop();
+            let _ = outcomes.send(Err(BootError::Executor(ShardId(0), error.to_string()).into()));
         }
     });
     drop(outcomes);
@@ -70,6 +80,7 @@ where
 struct Place<'a> {
     id: ShardId,
     cpu: usize,
+    pulse: Arc<Pulse>,
     plan: &'a BootPlan,
     data_dir: &'a Path,
 }
@@ -80,7 +91,7 @@ where
     F: Fn(Shard) -> Fut,
     Fut: Future<Output = Result<(), E>>,
 {
-    let Place { id, cpu, plan, data_dir } = *place;
+    let Place { id, cpu, ref pulse, plan, data_dir } = *place;
     let failed = |cause: String| E::from(BootError::Executor(id, cause));
     let life = || {
         let executor = LocalExecutorBuilder::new(Placement::Fixed(cpu))
@@ -93,7 +104,9 @@ where
         let seed = random_seed().map_err(|error| failed(error.to_string()))?;
         executor.run(async {
             let clock = HostClock::default();
-            glommio::spawn_local(clock.clone().drive()).detach();
+            glommio::spawn_local(clock.clone().drive(Arc::clone(pulse))).detach();
+            let answering = Arc::clone(pulse);
+            glommio::spawn_local(async move { answering.answer().await }).detach();
             let shard = Shard::new(Parts {
                 id,
                 backend: Backend::Host(HostShard),

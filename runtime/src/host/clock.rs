@@ -6,7 +6,8 @@
 //!
 //! The same fiber never sleeps longer than a tick, for a second reason: after a long pause at the
 //! wrong moment the executor can go to sleep although tasks are runnable, and only an event gets
-//! it out of that. Ticks are frequent while there is work and rare when there is none.
+//! it out of that. Ticks are frequent while there is work and rare when there is none. When they
+//! stop, the watchdog wakes the executor (`watchdog.rs`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,18 +15,20 @@ use std::future::Future;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use moment::{Moment, WallTime};
 
 use crate::condition::Signal;
+use crate::host::watchdog::Pulse;
 use crate::race::race;
 
 /// Longest stall of a shard that has work.
 const TICK_BUSY: Duration = Duration::from_millis(10);
 /// Longest stall of a shard that had none; ten wake-ups a second cost 0.2 % of a core.
-const TICK_IDLE: Duration = Duration::from_millis(100);
+pub(crate) const TICK_IDLE: Duration = Duration::from_millis(100);
 /// A tick itself runs this many tasks at most.
 const TASKS_OF_A_TICK: u64 = 4;
 
@@ -57,9 +60,10 @@ impl HostClock {
     }
 
     /// Wakes sleepers; runs as long as the executor.
-    pub(crate) async fn drive(self) {
+    pub(crate) async fn drive(self, pulse: Arc<Pulse>) {
         let mut busy_until = Moment::ZERO;
         loop {
+            pulse.beat();
             let now = self.now();
             self.wake_due(now);
             // The executor counts from the last time it was asked.

@@ -7,6 +7,7 @@ mod file;
 mod network;
 mod shard;
 mod storage;
+mod watchdog;
 
 pub(crate) use boot::boot;
 pub(crate) use buffer::{HostBuffer, SharedHostBuffer};
