@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release -p runtime --example measure -- DIRECTORY [NAME…]`, where the directory
 //! lies on the disk to be measured and the names are those of `MEASURES`; without names, all.
+//! The variable `SPIN_MICROS` sets `BootPlan::spin`.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a tool for the command line")]
 
 use std::env;
@@ -50,7 +51,9 @@ where
     F: Fn(Shard) -> Fut + Send + Sync + Clone + 'static,
     Fut: Future<Output = ()> + 'static,
 {
-    let plan = BootPlan::new(ShardPlacement::Cpus(cpus), dir.to_owned());
+    let mut plan = BootPlan::new(ShardPlacement::Cpus(cpus), dir.to_owned());
+    let spin = env::var("SPIN_MICROS").ok().and_then(|micros| micros.parse().ok());
+    plan.spin = Duration::from_micros(spin.unwrap_or(0));
     let result = boot(plan, StopHandle::new(), move |shard| {
         let main = main.clone();
         async move {

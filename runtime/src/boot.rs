@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use crate::fiber::{Panic, panic_message};
 use crate::host;
@@ -32,12 +33,17 @@ pub struct BootPlan {
     pub data_dir: PathBuf,
     /// Bytes of memory a shard registers for direct I/O.
     pub io_memory: usize,
+    /// How long a shard that has run out of work looks for more before it sleeps: 200 µs or so
+    /// where each shard has its core for itself, which saves the core's wake-up when the next
+    /// request comes or a write to the disk ends; zero where shards share cores with others. An
+    /// idle shard spends less than 1 % of its core on it.
+    pub spin: Duration,
 }
 
 impl BootPlan {
-    /// A plan with 8 MiB of I/O memory a shard.
+    /// A plan with 8 MiB of I/O memory a shard, and without spinning.
     pub fn new(shards: ShardPlacement, data_dir: PathBuf) -> BootPlan {
-        BootPlan { shards, data_dir, io_memory: 8 << 20 }
+        BootPlan { shards, data_dir, io_memory: 8 << 20, spin: Duration::ZERO }
     }
 }
 

@@ -50,6 +50,7 @@ pub fn serve(
     };
     let mut boot_plan = BootPlan::new(placement, data_dir);
     boot_plan.io_memory = config.node.io_memory_bytes.as_usize();
+    boot_plan.spin = config.node.spin;
     let plan = Arc::new(NodePlan::new(config, on_ready));
     if !plan.addresses.names().is_empty() {
         let (plan, stop) = (plan.clone(), stop.clone());

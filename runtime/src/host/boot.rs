@@ -94,9 +94,13 @@ where
     let Place { id, cpu, ref pulse, plan, data_dir } = *place;
     let failed = |cause: String| E::from(BootError::Executor(id, cause));
     let life = || {
+        if !plan.spin.is_zero() {
+            yield_to_the_kernel();
+        }
         let executor = LocalExecutorBuilder::new(Placement::Fixed(cpu))
             .name("shard")
             .io_memory(plan.io_memory)
+            .spin_before_park(plan.spin)
             // Not on the shard's own core, where a busy shard would delay its directory syncs.
             .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
             .make()
@@ -121,6 +125,43 @@ where
     };
     catch_unwind(AssertUnwindSafe(life))
         .unwrap_or_else(|cause| Err(failed(format!("panicked: {}", panic_message(cause.as_ref())))))
+}
+
+/// Lets every thread that wakes up on this core run at once.
+///
+/// The kernel ends a direct O_DSYNC write in a worker on the core that submitted it. A thread that
+/// spins there without a system call keeps that worker waiting until its own time slice is over;
+/// with a slice longer than the default of others, those that wake up come first.
+fn yield_to_the_kernel() {
+    /// Longer than the default slice on any number of cores.
+    const SLICE_NANOS: u64 = 5_000_000;
+    /// The kernel's `sched_attr`.
+    #[repr(C)]
+    struct Attributes {
+        size: u32,
+        policy: u32,
+        flags: u64,
+        nice: i32,
+        priority: u32,
+        runtime: u64,
+        deadline: u64,
+        period: u64,
+    }
+    // SAFETY: a plain system call.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    let attributes = Attributes {
+        size: const { size_of::<Attributes>() as u32 },
+        policy: libc::SCHED_OTHER.cast_unsigned(),
+        flags: 0,
+        nice,
+        priority: 0,
+        runtime: SLICE_NANOS,
+        deadline: 0,
+        period: 0,
+    };
+    // SAFETY: the kernel reads as many bytes as `size` says. It refuses or ignores the slice
+    // before version 6.12, and then the shard is as it was.
+    unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
 }
 
 /// The cores to run on: those asked for, or the first ones that the process may use.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use runtime::{BootError, BootPlan, FiberGroup, ShardPlacement, StopHandle, boot};
+use runtime::{
+    BLOCK, BootError, BootPlan, FiberGroup, OpenOptions, ShardPlacement, StopHandle, boot,
+};
 
 use crate::support::{Failed, data_dir, on_shards, shards};
 
@@ -88,6 +90,27 @@ fn a_panic_in_a_fiber_of_any_group_stops_the_node_with_its_place() {
         panic!("{result:?}")
     };
     assert_eq!((place.as_str(), message.as_str()), ("fiber workers/bad", "planted 7"));
+}
+
+#[test]
+fn a_shard_that_spins_before_it_sleeps_does_all_the_same() {
+    let data = data_dir();
+    let mut plan = BootPlan::new(ShardPlacement::Count(1), data.path().to_owned());
+    plan.spin = Duration::from_micros(100);
+    let result = boot(plan, StopHandle::new(), |shard| async move {
+        let options = OpenOptions { write: true, create: true, dsync: true };
+        let file = shard.storage().open("file", options).await.expect("made");
+        let mut block = shard.buffer(BLOCK);
+        block.fill(1);
+        let block = block.freeze();
+        for number in 0..10 {
+            let offset = number * BLOCK as u64;
+            file.write_at(&block, 0..BLOCK, offset).await.expect("written");
+            shard.clock().sleep(Duration::from_millis(1)).await;
+        }
+        Ok::<(), Failed>(())
+    });
+    assert!(result.is_ok(), "{result:?}");
 }
 
 #[test]

@@ -15,6 +15,8 @@ const BLOCK_BYTES: u64 = 4096;
 const PACKET_BYTES_MIN: ByteSize = ByteSize::kib(1024 + 8 + 4);
 /// A log file holds at least this many of the largest packets, so that none wastes most of a file.
 const PACKETS_PER_SEGMENT: u64 = 2;
+/// No write of a disk that is worth waiting for takes longer; beyond it a core only gets hot.
+const SPIN_MAX: Duration = Duration::from_millis(10);
 /// With less, a snapshot would take days or never end.
 const SNAPSHOT_BYTES_MIN: ByteSize = ByteSize::mib(1);
 /// So many heartbeats fit into an election timeout, so that one lost packet elects nobody.
@@ -63,6 +65,11 @@ impl Check<'_> {
             let cause = format!("has {} bytes", node.cluster.len());
             let mend = format!("a name has at most {CLUSTER_NAME_BYTES_MAX}");
             self.refuse("node", "cluster", cause, &mend);
+        }
+        if node.spin > SPIN_MAX {
+            let cause = format!("is {}", Span(node.spin));
+            let mend = format!("at most {}; \"200us\" is usual, \"0s\" for none", Span(SPIN_MAX));
+            self.refuse("node", "spin", cause, &mend);
         }
         if node.data_dir.as_os_str().is_empty() {
             self.refuse("node", "data_dir", "is empty", "name a directory");

@@ -54,6 +54,9 @@ pub struct Node {
     pub shards: Shards,
     /// Memory that each shard registers with the kernel for direct I/O.
     pub io_memory_bytes: ByteSize,
+    /// How long a shard without work looks for more before it lets its core sleep.
+    #[serde(with = "units::duration")]
+    pub spin: Duration,
     /// Of two nodes that could lead a group, the one with the higher priority shall.
     pub priority: u8,
 }
@@ -66,6 +69,7 @@ impl Default for Node {
             data_dir: PathBuf::from("data"),
             shards: Shards::Count(1),
             io_memory_bytes: ByteSize::mib(32),
+            spin: Duration::from_micros(200),
             priority: 0,
         }
     }

@@ -78,6 +78,10 @@ fn write_configurations(
         if let Some(cpu) = cpus.get((node as usize - 1) % cpus.len().max(1)) {
             config.node.shards = Shards::Cpus(vec![*cpu]);
         }
+        if nodes as usize > cpus.len() {
+            // Whoever spins on a shared core keeps the other node from its work.
+            config.node.spin = Duration::ZERO;
+        }
         let text = toml::to_string(&config)
             .map_err(|error| Failure::new(Exit::Other, format!("cannot be written: {error}")))?;
         fs::write(directory.configuration(node), text)?;
