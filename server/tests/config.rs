@@ -204,7 +204,7 @@ fn one_setting_out_of_range_is_one_problem() {
         ("[node]\nshards = []\n", "[node] shards is empty"),
         ("[node]\nshards = [1, 1]\n", "[node] shards names a CPU twice"),
         ("[raft]\nheartbeat_interval = \"0s\"\n", "[raft] heartbeat_interval is 0"),
-        ("[node]\nspin = \"1s\"\n", "[node] spin is 1s: at most 10ms"),
+        ("[node]\nspin = \"1s\"\n", "[node] spin is 1s; at most 10ms"),
         ("[raft]\npending_tasks_max = 0\n", "[raft] pending_tasks_max is 0"),
         ("[raft]\npending_bytes_max = \"1MiB\"\n", "[raft] pending_bytes_max is 1MiB, less"),
         ("[rpc]\npacket_bytes_max = \"1MiB\"\n", "[rpc] packet_bytes_max is 1MiB"),
