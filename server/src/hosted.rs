@@ -6,11 +6,13 @@ use raft_host::Group;
 use rpc::Connections;
 use runtime::Shard;
 
+use crate::changes::{Changes, ChangesLimits};
 use crate::config;
 use crate::expiry::expire;
 use crate::locks::push_granted;
 use crate::machine::KvStateMachine;
 use crate::mail::Outbox;
+use crate::replies::Replies;
 use crate::watches::dispatcher::Pace;
 use crate::watches::{WatchLimits, WatchLinks, Watches};
 
@@ -21,6 +23,8 @@ pub struct Hosted {
     pub group: Group<KvStateMachine>,
     /// Who watches what in it.
     pub watches: Rc<Watches>,
+    /// Who follows its changes.
+    pub changes: Rc<Changes>,
 }
 
 /// What the groups of a shard share.
@@ -31,6 +35,8 @@ pub struct Surroundings {
     pub connections: Rc<Connections>,
     /// Their watches.
     pub links: Rc<WatchLinks>,
+    /// Answers of their shard.
+    pub replies: Rc<Replies>,
     /// Mail to all shards.
     pub outboxes: Rc<[Outbox]>,
     /// Limits of watches.
@@ -40,7 +46,7 @@ pub struct Surroundings {
 impl Hosted {
     /// Starts the fibers of a group.
     pub fn start(group: Group<KvStateMachine>, around: &Surroundings) -> Hosted {
-        let Surroundings { shard, connections, links, outboxes, watch } = around;
+        let Surroundings { shard, connections, links, replies, outboxes, watch } = around;
         let news = group.with_machine(KvStateMachine::open_news);
         let limits = WatchLimits {
             keys_max: watch.keys_max as usize,
@@ -61,8 +67,12 @@ impl Hosted {
         fibers.spawn_daemon("watches", watches.clone().dispatch(group.clone(), pace));
         fibers.spawn_daemon("expiry", expire(group.clone(), shard.clock().clone(), news.clone()));
         let (connections, outboxes) = (connections.clone(), outboxes.clone());
+        let limits = ChangesLimits { readers_max: watch.followers_max as usize };
+        let of_group = (shard.clone(), group.clone());
+        let changes = Rc::new(Changes::new(of_group, limits, news.clone(), replies.clone()));
+        fibers.spawn_daemon("changes", changes.clone().run());
         let locks = push_granted(group.clone(), news, shard.id(), connections, outboxes);
         fibers.spawn_daemon("locks", locks);
-        Hosted { group, watches }
+        Hosted { group, watches, changes }
     }
 }

@@ -5,7 +5,8 @@
 //! (back to the connection).
 //!
 //! What happens without a request is done by fibers of the group, which [`hosted`] starts:
-//! [`expiry`] removes what has expired, [`locks`] tells new holders, [`watches`] tells of changes.
+//! [`expiry`] removes what has expired, [`locks`] tells new holders, [`watches`] tells of the latest
+//! state, [`changes`] of every change in order.
 
 pub mod cli;
 pub mod config;
@@ -34,6 +35,7 @@ pub mod held;
 pub mod hosted;
 pub mod news;
 
+pub mod changes;
 pub mod expiry;
 pub mod locks;
 pub mod watches;

@@ -143,6 +143,9 @@ impl StateMachine for KvStateMachine {
             if self.tree.has_granted() {
                 news.locks.set();
             }
+            if news.is_followed.get() {
+                news.changes.set();
+            }
             if self.tree.has_changes() {
                 news.watches.set();
             }

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kv_api::{
-    KvRequest, OperationKind, Owner, Payload, ReadMode, TransactionRequest, WatchRequest, validate,
+    ChangesRequest, KvRequest, OperationKind, Owner, Payload, ReadMode, TransactionRequest,
+    WatchRequest, validate,
 };
 use moment::Moment;
 use planted::{Bug, is_on};
@@ -62,6 +63,7 @@ enum Request<'a> {
     Kv(KvRequest<'a>),
     Transaction(TransactionRequest<'a>),
     Watch(WatchRequest<'a>),
+    Changes(ChangesRequest<'a>),
     /// Only the group's number matters.
     OfGroup(GroupId),
 }
@@ -72,6 +74,7 @@ impl Request<'_> {
             Request::Kv(request) => GroupId(request.group_id),
             Request::Transaction(request) => GroupId(request.group_id),
             Request::Watch(request) => GroupId(request.group_id),
+            Request::Changes(request) => GroupId(request.group_id),
             Request::OfGroup(group) => *group,
         }
     }
@@ -85,6 +88,7 @@ fn decode(command: Command, body: &[u8]) -> Option<Request<'_>> {
         }
         Command::TRANSACTION => TransactionRequest::decode(body).ok().map(Request::Transaction),
         Command::DTKV_SYNC_WATCH => WatchRequest::decode(body).ok().map(Request::Watch),
+        Command::CHANGES => ChangesRequest::decode(body).ok().map(Request::Changes),
         _ if is_kv(command) => KvRequest::decode(body).ok().map(Request::Kv),
         _ if admin::is_of_group(command) => admin::group_of(command, body).map(Request::OfGroup),
         _ => Some(Request::OfGroup(GroupId(0))),
@@ -212,6 +216,7 @@ impl Requests {
                 Err((code, text)) => self.refuse_unwritten(&caller, now, code, text),
             },
             Request::Watch(request) => self.sync_watch(caller, hosted, request, now),
+            Request::Changes(request) => self.follow(caller, hosted, request, now),
             Request::OfGroup(_) if admin::is_of_group(caller.command) => {
                 let (shard, config, replies) = (&self.shard, &self.plan.config, &self.replies);
                 admin::Desk { shard, config, replies, group }.answer(caller, body, now);
@@ -240,7 +245,7 @@ impl Requests {
     }
 
     /// Refuses a write that depends on nothing but itself; it takes no place in the log.
-    fn refuse_unwritten(&self, caller: &Caller, now: Moment, code: BizCode, text: &str) {
+    pub(crate) fn refuse_unwritten(&self, caller: &Caller, now: Moment, code: BizCode, text: &str) {
         let head = ResponseHead::refusal(caller.command, caller.seq, RespCode::Success, text);
         let head = head.with_biz_code(code);
         self.replies.answer(caller, now, |out| encode_response(out, &head, |_| {}));
@@ -405,8 +410,8 @@ impl Handler for RequestHandler {
         if caller.is_read() {
             connection.owe_answer();
         }
-        if let Request::Watch(request) = &request {
-            requests.open_link(connection.id(), GroupId(request.group_id));
+        if let Request::Watch(_) | Request::Changes(_) = &request {
+            requests.open_link(connection.id(), request.group());
         }
         requests.route(caller, connection.process(), &request, body, budget.now);
         Flow::Continue

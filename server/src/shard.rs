@@ -363,6 +363,7 @@ impl Core {
             shard: self.shard.clone(),
             connections: self.connections.clone(),
             links: self.requests.links.clone(),
+            replies: self.replies.clone(),
             outboxes: self.outboxes.clone(),
             watch: self.plan.config.watch.clone(),
         }

@@ -1,6 +1,6 @@
 //! What clients say about their watches, on its way between connection and group.
 
-use kv_api::WatchRequest;
+use kv_api::{ChangesRequest, WatchRequest};
 use moment::Moment;
 use raft_core::GroupId;
 use rpc::{Connection, ConnectionId};
@@ -24,20 +24,38 @@ impl Requests {
         request: &WatchRequest<'_>,
         now: Moment,
     ) {
-        let Hosted { group, watches } = hosted;
+        let Hosted { group, watches, .. } = hosted;
         let synced = group.with_machine(|machine| {
             watches.sync(machine.tree_mut(), caller.client(), request, now)
         });
         let code = match synced {
             Ok(()) => BizCode::Success,
             Err(SyncRefusal::Code(code)) => code,
-            Err(SyncRefusal::TooManyKeys) => {
+            Err(SyncRefusal::TooManyKeys { room }) => {
                 let text = "the client would watch too many keys; see watch.keys_max";
-                return self.replies.refuse(&caller, now, RespCode::FlowControl, text);
+                let (code, extra) = (RespCode::FlowControl, room.to_string());
+                return self.replies.refuse_with(&caller, now, code, text, extra.as_bytes());
             }
         };
         let head = ResponseHead::success(caller.command, caller.seq).with_biz_code(code);
         self.replies.answer(&caller, now, |out| encode_response(out, &head, |_| {}));
+    }
+
+    /// Answers a request for changes, now or later.
+    pub(crate) fn follow(
+        &self,
+        caller: Caller,
+        hosted: &Hosted,
+        request: &ChangesRequest<'_>,
+        now: Moment,
+    ) {
+        match request.check() {
+            Ok(()) => hosted.changes.ask(caller, request, now),
+            Err(code) => {
+                let text = "a request for changes names 1 to 1000 keys";
+                self.refuse_unwritten(&caller, now, code, text);
+            }
+        }
     }
 
     /// A connection of this shard begins to watch something, if the node has the group.
@@ -59,7 +77,7 @@ impl Requests {
         };
         let client = ClientId { shard: self.shard.id(), connection: connection.id() };
         match self.groups.borrow().get(&group) {
-            Some(Place::Here(Hosted { group, watches })) => {
+            Some(Place::Here(Hosted { group, watches, .. })) => {
                 let now = self.shard.clock().now();
                 group.with_machine(|machine| {
                     watches.answered(machine.tree_mut(), client, flight, answer, now);
@@ -89,8 +107,10 @@ impl Requests {
 
     /// A connection that watched something in a group of this shard is gone.
     pub(crate) fn watcher_gone(&self, client: ClientId, group: GroupId) {
-        if let Some(Place::Here(Hosted { group, watches })) = self.groups.borrow().get(&group) {
+        if let Some(Place::Here(hosted)) = self.groups.borrow().get(&group) {
+            let Hosted { group, watches, changes } = hosted;
             group.with_machine(|machine| watches.close(machine.tree_mut(), client));
+            changes.close(client);
         }
     }
 
@@ -111,7 +131,7 @@ impl Requests {
     /// Takes the answer of a connection of another shard.
     pub(crate) fn foreign_answer(&self, mail: &ForeignAnswer, now: Moment) {
         let ForeignAnswer { client, group, flight, answer } = mail;
-        if let Some(Place::Here(Hosted { group, watches })) = self.groups.borrow().get(group) {
+        if let Some(Place::Here(Hosted { group, watches, .. })) = self.groups.borrow().get(group) {
             group.with_machine(|machine| {
                 watches.answered(machine.tree_mut(), *client, *flight, answer.answer(), now);
             });

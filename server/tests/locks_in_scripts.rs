@@ -215,7 +215,7 @@ fn watches_print_or_run() {
     let index = client.put(b"k", b"one").unwrap().raft_index;
     assert_eq!(cluster.run("watch k --count 1", ""), told(0, &format!("{index} value one\n")));
     let mut watch = cluster.command("watch k --count 2 -o json", "");
-    let mut child = watch.arg(format!("--from={index}")).spawn().unwrap();
+    let mut child = watch.arg(format!("--newer-than={index}")).spawn().unwrap();
     // No news is no output: the first line is that of the next state.
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     wait_for("a watch", || {
@@ -238,6 +238,30 @@ fn watches_print_or_run() {
     assert_eq!(cluster.run("watch k", script), told(3, "k value two\n"));
     assert_eq!(cluster.run("watch d --count 1", "echo $DONGTING_STATE"), told(0, "directory\n"));
     assert_eq!(cluster.run("watch a..b", "").0, 5);
+}
+
+#[test]
+fn a_watch_from_an_index_tells_every_change() {
+    let cluster = Cluster::start();
+    let mut client = cluster.client();
+    let made = client.mkdir(b"d").unwrap().raft_index;
+    for value in ["one", "two", "three"] {
+        client.put(b"d.k", value.as_bytes()).unwrap();
+        client.put(b"other", b"x").unwrap();
+    }
+    let removed = client.remove(b"d.k").unwrap().raft_index;
+    let watch = |text: &str| cluster.run(&format!("watch d --count {text}"), "");
+    let put = |place: u64, value| format!("{} changed d.k value {value}\n", made + place);
+    let gone = format!("{removed} changed d.k missing\n");
+    let expected = [put(1, "one"), put(3, "two"), put(5, "three"), gone].concat();
+    assert_eq!(watch(&format!("4 --from {}", made + 1)), told(0, &expected));
+    let state = format!("0 resync\n{removed} state d directory\n");
+    assert_eq!(watch("1 --from 0"), told(0, &state));
+    let script = "echo $DONGTING_EVENT $DONGTING_KEY $DONGTING_STATE; cat; echo; exit 3";
+    let run = cluster.run(&format!("watch d --from {}", made + 3), script);
+    assert_eq!(run, told(3, "changed d.k value\ntwo\n"));
+    assert_eq!(cluster.run("watch a..b --from 0", "").0, 5);
+    assert_eq!(cluster.run("watch d --from 0 --newer-than 1", "").0, 2);
 }
 
 #[test]

@@ -375,10 +375,10 @@ fn limits_are_kept() {
 
     let keys: Vec<_> = (0..101).map(|number| format!("k{number}").into_bytes()).collect();
     let keys: Vec<_> = keys.iter().map(|key| (&key[..], 0)).collect();
-    assert_eq!(bench.sync(client(9), false, &keys), Err(SyncRefusal::TooManyKeys));
+    assert_eq!(bench.sync(client(9), false, &keys), Err(SyncRefusal::TooManyKeys { room: 100 }));
     assert_eq!(bench.table.count(client(9)), 0);
     bench.sync(client(9), false, &keys[..100]).unwrap();
-    assert_eq!(bench.sync(client(9), false, &keys[..1]), Err(SyncRefusal::TooManyKeys));
+    assert_eq!(bench.sync(client(9), false, &keys[..1]), Err(SyncRefusal::TooManyKeys { room: 0 }));
     bench.sync(client(9), true, &keys[1..]).unwrap();
     let bad = bench.sync(client(9), false, &[(b"good", 0), (b"bad.", 0)]);
     assert_eq!(bad, Err(SyncRefusal::Code(BizCode::InvalidKey)));

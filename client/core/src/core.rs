@@ -91,7 +91,7 @@ impl Core {
     /// [`Core::next_finished`] once, whatever happens.
     #[inline]
     pub fn submit<O: Operation>(&mut self, operation: &O, now: Moment) -> Result<RequestId, Error> {
-        self.submit_within(operation, self.options.call_timeout, now)
+        self.submit_within(operation, self.options.call_timeout + operation.takes(), now)
     }
 
     /// Takes an operation that has `timeout` from now on.

@@ -56,6 +56,7 @@ mod route;
 mod sequence;
 
 mod lock;
+mod stream;
 mod watch;
 
 mod connect;
@@ -76,4 +77,5 @@ pub use link::LinkId;
 pub use lock::{LockId, LockOptions};
 pub use operation::{Access, Operation, Target};
 pub use options::{GroupId, NodeId, Options, OptionsError, Server};
+pub use stream::{Stream, StreamUpdate};
 pub use watch::WatchId;

@@ -1,6 +1,7 @@
 //! What every operation says about itself.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use wire::Command;
 
@@ -24,6 +25,12 @@ pub trait Operation {
     #[inline]
     fn target(&self) -> Target {
         Target::Leader
+    }
+
+    /// How long the server may take on purpose; it comes on top of the time that a call has.
+    #[inline]
+    fn takes(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Refuses what no server would accept.

@@ -86,6 +86,11 @@ impl Options {
         }
     }
 
+    /// How much of a long answer to ask for at once.
+    pub fn page_bytes(&self) -> usize {
+        self.packet_bytes_max.saturating_sub(PACKET_ROOM).max(1)
+    }
+
     /// Says what is wrong with these options, if anything is.
     pub fn check(&self) -> Result<(), OptionsError> {
         if self.servers.is_empty() {
@@ -119,6 +124,8 @@ impl Options {
     }
 }
 
+/// What a packet may have besides the results that were asked for.
+const PACKET_ROOM: usize = 64 << 10;
 /// More connections to one server serve nobody.
 const CONNECTIONS_MAX: usize = 1_024;
 /// Leaves room for the marks of [`crate::sequence`] and for a ring of twice the size.

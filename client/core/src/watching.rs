@@ -152,7 +152,9 @@ impl Core {
             (None, _) => return self.find_another_home(link, now),
         };
         // Asking again would not help these; the others are as they were.
-        for number in asked.map(|(.., added)| added).unwrap_or_default() {
+        let fits = str::from_utf8(packet.extra).ok().and_then(|room| room.parse().ok());
+        let fits = fits.filter(|_| packet.resp_code == RespCode::FlowControl.number());
+        for number in asked.map(|(.., added)| added).into_iter().flatten().skip(fits.unwrap_or(0)) {
             self.watches.refuse(number, error.clone());
         }
         self.forget_watch_requests();

@@ -64,6 +64,37 @@
 //! # }
 //! ```
 //!
+//! A [`Stream`] tells every change of some keys and of all below them in the order of the log, none
+//! twice and none left out, from an index on; `follow` asks for the next ones. Where the log does not
+//! have them any more it says so and tells the state instead.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use client::{Stream, StreamUpdate};
+//! # fn example(client: &mut client::blocking::Client) -> Result<(), client::Error> {
+//!
+//! let mut stream = Stream::new(&[b"accounts"], 0)?;
+//! loop {
+//!     match client.follow(&mut stream, Duration::from_secs(10)) {
+//!         Ok(updates) => {
+//!             for update in updates {
+//!                 match update {
+//!                     StreamUpdate::Changed(change) => println!("changed: {change:?}"),
+//!                     StreamUpdate::Resync => println!("all from the beginning"),
+//!                     StreamUpdate::State(change) => println!("is: {change:?}"),
+//!                     StreamUpdate::Synced { raft_index } => println!("complete at {raft_index}"),
+//!                 }
+//!             }
+//!         }
+//!         // No server, or none that leads: the stream is where it was.
+//!         Err(error) if error.is_safe_to_retry() => {}
+//!         Err(error) => return Err(error),
+//!     }
+//! }
+//! # }
+//! ```
+//!
 //! What this crate does not do: it resolves no names, encrypts nothing, and repeats no operation
 //! that the core does not repeat.
 
@@ -81,8 +112,8 @@ pub mod tokio;
 pub use client_core::{
     Access, Completion, Condition, Error, Event, GroupId, InvalidArgument, KeyState, LockEvent,
     LockId, LockLoss, LockOptions, NodeId, Operation, Options, OptionsError, ProtocolError, Reason,
-    Relation, RequestId, Response, Server, ServerError, Step, StepKind, Subject, Target, WatchId,
-    WatchUpdate, operations,
+    Relation, RequestId, Response, Server, ServerError, Step, StepKind, Stream, StreamUpdate,
+    Subject, Target, WatchId, WatchUpdate, operations,
 };
 pub use process_id::new_process_id;
 pub use wire::{BizCode, ProcessId, RespCode};

@@ -33,11 +33,16 @@ mod result;
 
 mod transaction;
 
+mod changes_request;
+mod changes_response;
+
 mod operation;
 
 mod watch_notify;
 mod watch_request;
 
+pub use changes_request::{CHANGES_KEYS_MAX, ChangesRequest};
+pub use changes_response::{ChangesPhase, ChangesResponse, encode_change};
 pub use key::{
     ClientKeyError, KEY_BYTES_MAX, RootKey, SEPARATOR, check_client_key, check_key, split_key,
 };
@@ -48,7 +53,7 @@ pub use read_mode::ReadMode;
 pub use repeated::{ByteStrings, Element, Repeated, RepeatedIter};
 pub use request::KvRequest;
 pub use response::{
-    KvResponse, encode_grant, encode_response_body, encode_results, encode_transaction,
+    KvResponse, encode_grant, encode_page, encode_response_body, encode_results, encode_transaction,
 };
 pub use result::KvResult;
 pub use transaction::{

@@ -9,6 +9,8 @@ use crate::repeated::ByteStrings;
 /// The number of a fencing token in requests and answers, far above those of Dongting, whose
 /// clients skip it.
 pub(crate) const FENCING_TOKEN: u32 = 102;
+const PAGE_BYTES: u32 = 104;
+pub(crate) const CURSOR: u32 = 105;
 
 /// A request of a client, the push of a granted lock, and the body of a write in the log.
 ///
@@ -37,6 +39,10 @@ pub struct KvRequest<'a> {
     pub read_mode: ReadMode,
     /// In a lock push, the token of the grant; not part of Dongting's message.
     pub fencing_token: u64,
+    /// How much of a list or batch get the client wants at once; 0, and Dongting's clients: all.
+    pub page_bytes: i32,
+    /// Where the last part of a list ended; empty at its beginning.
+    pub cursor: &'a [u8],
 }
 
 impl<'a> KvRequest<'a> {
@@ -65,6 +71,8 @@ impl<'a> KvRequest<'a> {
                 (100, Value::Varint(value)) => read_mode = wire::int32(value),
                 (101, Value::Varint(value)) => age_max_millis = wire::int64(value),
                 (FENCING_TOKEN, Value::Fixed64(value)) => request.fencing_token = value,
+                (PAGE_BYTES, Value::Varint(value)) => request.page_bytes = wire::int32(value),
+                (CURSOR, Value::Bytes(value)) => request.cursor = value,
                 _ => {}
             }
         }
@@ -101,6 +109,8 @@ impl<'a> KvRequest<'a> {
         writer.int32(100, read_mode);
         writer.int64(101, age_max_millis);
         writer.fixed64(FENCING_TOKEN, self.fencing_token);
+        writer.int32(PAGE_BYTES, self.page_bytes);
+        writer.bytes(CURSOR, self.cursor);
     }
 }
 
@@ -130,6 +140,8 @@ mod tests {
             values: ByteStrings::new(&[b"", b"1", b"2"]),
             read_mode: ReadMode::Stale(Some(Duration::from_millis(700))),
             fencing_token: 77,
+            page_bytes: 1 << 20,
+            cursor: b"here",
         };
         for request in [whole, KvRequest::default(), KvRequest { key: b"k", ..Default::default() }]
         {

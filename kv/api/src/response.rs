@@ -3,7 +3,7 @@
 use wire::{BizCode, Fields, Value, WireError, Writer};
 
 use crate::repeated::Repeated;
-use crate::request::FENCING_TOKEN;
+use crate::request::{CURSOR, FENCING_TOKEN};
 use crate::result::KvResult;
 
 /// The answer to a [`KvRequest`](crate::KvRequest).
@@ -22,6 +22,11 @@ pub struct KvResponse<'a> {
     /// Of a transaction: 1 if its conditions held, 2 if not; negative if the tree refused the last
     /// step that has a result, so that nothing was done. Not part of Dongting's message.
     pub branch: i32,
+    /// Of a part of a list: where the next one begins; empty at the end. Not part of Dongting's
+    /// message.
+    pub cursor: &'a [u8],
+    /// Of a list or batch get in parts: the index at which this part was read.
+    pub read_index: u64,
 }
 
 impl<'a> KvResponse<'a> {
@@ -42,6 +47,8 @@ impl<'a> KvResponse<'a> {
                 }
                 (FENCING_TOKEN, Value::Fixed64(value)) => response.fencing_token = value,
                 (BRANCH, Value::Varint(value)) => response.branch = wire::int32(value),
+                (CURSOR, Value::Bytes(value)) => response.cursor = value,
+                (READ_INDEX, Value::Fixed64(value)) => response.read_index = value,
                 _ => {}
             }
         }
@@ -52,10 +59,18 @@ impl<'a> KvResponse<'a> {
         encode_results(writer, self.raft_index, self.results.iter());
         writer.fixed64(FENCING_TOKEN, self.fencing_token);
         writer.int32(BRANCH, self.branch);
+        encode_page(writer, self.cursor, self.read_index);
     }
 }
 
 const BRANCH: u32 = 103;
+const READ_INDEX: u32 = 106;
+
+/// Writes what stands behind the results of a list or batch get in parts.
+pub fn encode_page(writer: &mut Writer<'_>, cursor: &[u8], read_index: u64) {
+    writer.bytes(CURSOR, cursor);
+    writer.fixed64(READ_INDEX, read_index);
+}
 
 /// Writes the answer to a write: its index and one code for each result.
 ///

@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use kv_api::{
-    KvRequest, KvResponse, OperationKind, Owner, Payload, TransactionRequest, WatchNotifyRequest,
-    WatchNotifyResponse, WatchRequest,
+    ChangesRequest, ChangesResponse, KvRequest, KvResponse, OperationKind, Owner, Payload,
+    TransactionRequest, WatchNotifyRequest, WatchNotifyResponse, WatchRequest,
 };
 use wire::{Fields, Value, Writer};
 
@@ -60,6 +60,8 @@ fn try_all(bytes: &[u8]) {
     try_message!(KvResponse, bytes);
     try_message!(TransactionRequest, bytes);
     try_message!(WatchRequest, bytes);
+    try_message!(ChangesRequest, bytes);
+    try_message!(ChangesResponse, bytes);
     try_message!(WatchNotifyRequest, bytes);
     try_message!(WatchNotifyResponse, bytes);
 }

@@ -11,7 +11,8 @@
 //!   a countdown is over; [`Machine::next_expiry`] and [`Machine::due`] tell the leader what to
 //!   propose.
 //! - It calls nobody: what waiters and watchers have to be told lies ready in
-//!   [`Machine::take_granted`] and [`Machine::take_changes`].
+//!   [`Machine::take_granted`] and [`Machine::take_changes`]. Whoever wants each change in order
+//!   reads the log and asks [`Machine::changes_of`].
 //! - Replicas may differ in the seed of their hash function and in what is watched, in nothing
 //!   else.
 //!
@@ -41,11 +42,13 @@ mod remove;
 mod transaction;
 mod ttl;
 
+mod changes;
 mod children;
 mod read_ahead;
 mod snapshot;
 mod state_hash;
 mod tree;
+mod walk;
 
 mod deadlines;
 mod index;
@@ -64,4 +67,5 @@ pub use snapshot::{Loader, Malformed, SnapshotPiece};
 pub use stamp::Stamp;
 pub use transaction::{StepResult, TransactionOutcome};
 pub use ttl::Expired;
+pub use walk::Walk;
 pub use watched::WatchId;

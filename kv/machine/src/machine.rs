@@ -8,6 +8,7 @@ use kv_api::{
 };
 use wire::BizCode;
 
+use crate::changes::Shortfalls;
 use crate::children::Children;
 use crate::lock::LockGranted;
 use crate::node::Marks;
@@ -21,6 +22,7 @@ use crate::watched::WatchId;
 pub struct Machine {
     pub(crate) tree: Tree,
     pub(crate) granted: Vec<LockGranted>,
+    pub(crate) shortfalls: Shortfalls,
     applied_index: u64,
 }
 
@@ -47,12 +49,18 @@ pub(crate) type Verdict = Result<BizCode, BizCode>;
 impl Machine {
     /// An empty tree, before the first entry.
     pub fn new(options: MachineOptions) -> Machine {
-        Machine { tree: Tree::new(options.hash_seed), granted: Vec::new(), applied_index: 0 }
+        Machine {
+            tree: Tree::new(options.hash_seed),
+            granted: Vec::new(),
+            shortfalls: Shortfalls::starting(1),
+            applied_index: 0,
+        }
     }
 
     /// A machine with the tree of a snapshot.
     pub(crate) fn loaded(tree: Tree, applied_index: u64) -> Machine {
-        Machine { tree, granted: Vec::new(), applied_index }
+        let shortfalls = Shortfalls::starting(applied_index + 1);
+        Machine { tree, granted: Vec::new(), shortfalls, applied_index }
     }
 
     /// Takes the place of `old`: whatever was watched there is watched here, under the same ids, and
@@ -79,6 +87,13 @@ impl Machine {
     pub fn apply(&mut self, stamp: Stamp, payload: &[u8]) -> Outcome {
         assert!(stamp.index > self.applied_index, "entries are applied in order and once");
         self.applied_index = stamp.index;
+        let outcome = self.carry_out_entry(stamp, payload);
+        self.note_shortfall(stamp.index, payload, &outcome);
+        outcome
+    }
+
+    #[inline]
+    fn carry_out_entry(&mut self, stamp: Stamp, payload: &[u8]) -> Outcome {
         let Ok(payload) = Payload::decode(payload) else {
             return Outcome::Malformed;
         };
@@ -169,6 +184,14 @@ impl Machine {
         Ok(Children::new(&self.tree, id))
     }
 
+    /// The children of a directory behind a cursor of [`Children::cursor_behind`].
+    ///
+    /// # Errors
+    /// As [`Machine::list`].
+    pub fn list_from(&self, key: &[u8], cursor: &[u8]) -> Result<Children<'_>, BizCode> {
+        Ok(self.list(key)?.skip_to(key, cursor))
+    }
+
     /// How many nodes there are, without the root.
     pub fn len(&self) -> usize {
         self.tree.nodes.len() - 1
@@ -181,7 +204,7 @@ impl Machine {
 
     /// Bytes that were asked of the allocator.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Machine>() + self.tree.memory_bytes()
+        size_of::<Machine>() + self.tree.memory_bytes() + self.shortfalls.memory_bytes()
     }
 
     /// The index of the last entry that was applied, 0 at the start.

@@ -76,7 +76,15 @@ impl Machine {
             let results = codes.into_iter().map(StepResult::of_code).collect();
             return Outcome::Transaction(TransactionOutcome { held, results, done: false });
         }
-        let results = list.iter().map(|step| self.carry_out(stamp, owner, &step)).collect();
+        let mut read_bytes = 0;
+        let results = list.iter().map(|step| {
+            let result = self.carry_out(stamp, owner, &step);
+            read_bytes += result.node.as_ref().map_or(0, |(_, value)| value.len());
+            // Nobody would take an answer with all of it.
+            let is_left_out = result.node.is_some() && read_bytes > READ_BYTES_MAX;
+            if is_left_out { StepResult::of_code(BizCode::ValueTooLong) } else { result }
+        });
+        let results = results.collect();
         Outcome::Transaction(TransactionOutcome { held, results, done: true })
     }
 
@@ -133,6 +141,9 @@ impl Machine {
         StepResult::of_code(code)
     }
 }
+
+/// Bytes of all values that a transaction reads.
+const READ_BYTES_MAX: usize = 4 << 20;
 
 /// Codes after which a list goes on: what was wanted is so.
 fn is_done(kind: StepKind, code: BizCode) -> bool {

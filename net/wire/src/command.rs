@@ -157,6 +157,8 @@ commands! {
     NODE_MESSAGE = 1002, Replicate;
     /// Several operations on the tree under conditions, as a whole or not at all.
     TRANSACTION = 1100, Service;
+    /// Every change of some keys from an index on, in order.
+    CHANGES = 1101, Service;
 }
 
 impl Command {
@@ -189,12 +191,12 @@ mod tests {
     #[test]
     fn registry_is_ascending_and_complete() {
         assert!(Command::ALL.is_sorted_by(|left, right| left < right));
-        assert_eq!(Command::ALL.len(), 43);
+        assert_eq!(Command::ALL.len(), 44);
         for &command in Command::ALL {
             assert!(command.name().is_some() && command.served().is_some());
             assert!(command.timeout_ms() >= 5_000);
         }
-        for number in [i32::MIN, -1, 0, 7, 39, 57, 69, 87, 999, 1000, 1003, 1099, 1101, i32::MAX] {
+        for number in [i32::MIN, -1, 0, 7, 39, 57, 69, 87, 999, 1000, 1003, 1099, 1102, i32::MAX] {
             assert_eq!(Command(number).name(), None);
             assert_eq!(Command(number).served(), None);
         }
@@ -203,8 +205,9 @@ mod tests {
     #[test]
     fn ports_serve_what_the_protocol_says() {
         let on = |port| Command::ALL.iter().filter(move |c| c.served().is_some_and(|s| s.on(port)));
-        let service =
-            [1, 2, 5, 6, 46, 70, 71, 72, 73, 74, 75, 76, 77, 79, 80, 81, 82, 83, 84, 86, 1100];
+        let service = [
+            1, 2, 5, 6, 46, 70, 71, 72, 73, 74, 75, 76, 77, 79, 80, 81, 82, 83, 84, 86, 1100, 1101,
+        ];
         assert!(on(PortKind::Service).map(|command| command.0).eq(service));
         let replicate = [1, 2, 4].into_iter().chain(40..=56).chain([1001, 1002]);
         assert!(on(PortKind::Replicate).map(|command| command.0).eq(replicate));

@@ -107,8 +107,9 @@ impl<M: StateMachine> Shared<M> {
     /// Lets go of what the cache is not for. Returns whether there is more to apply.
     fn let_go(&self) -> bool {
         let mut core = self.core.borrow_mut();
-        // A leader without followers reads nothing twice; a follower may lead next.
-        let keep = self.replicates.get() || core.raft.leads().is_none();
+        // A leader without followers reads nothing twice unless somebody else does; a follower may
+        // lead next.
+        let keep = self.replicates.get() || self.keeps_applied.get() || core.raft.leads().is_none();
         core.tail.evict(if keep { self.options.cache_bytes_max } else { 0 });
         core.tail.applied() < core.apply_to
     }

@@ -31,6 +31,8 @@ pub(crate) struct Shared<M: StateMachine> {
     pub(crate) accepts: Cell<bool>,
     /// Whether new entries have to be sent to followers.
     pub(crate) replicates: Cell<bool>,
+    /// Whether applied entries are kept in memory for readers.
+    pub(crate) keeps_applied: Cell<bool>,
     /// Something waits for the disk.
     pub(crate) write_work: Signal,
     /// Something may be applied.

@@ -162,6 +162,11 @@ impl<M: StateMachine> Group<M> {
         }
     }
 
+    /// Who leads, as far as this node knows.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.0.core.borrow().raft.leader()
+    }
+
     /// Waits until this node serves the group: as a leader that has applied an entry of its term, or
     /// as a follower of such a leader. Nothing is to be waited for while it is no member.
     ///

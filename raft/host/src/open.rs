@@ -160,6 +160,7 @@ async fn start<M: StateMachine>(
         life: RefCell::new(Life::Running),
         accepts: Cell::new(true),
         replicates: Cell::new(false),
+        keeps_applied: Cell::new(false),
         write_work: Signal::new(),
         apply_work: Signal::new(),
         send_work: Signal::new(),

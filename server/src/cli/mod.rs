@@ -5,6 +5,7 @@
 
 mod arguments;
 mod exit;
+mod follow;
 mod output;
 mod run;
 

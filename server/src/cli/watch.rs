@@ -1,4 +1,4 @@
-//! `watch`: each new state of a key is printed, or handed to a command.
+//! `watch`: each new state of a key is printed, or handed to a command; with `--from` each change.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -14,6 +14,7 @@ use serde_json::Map;
 use super::bytes::{insert, printable};
 use super::command::{cannot_run, pass_on, prepare};
 use super::exit::Failure;
+use super::follow;
 use super::output::Output;
 
 #[derive(Args, Debug)]
@@ -21,8 +22,13 @@ pub(super) struct WatchArguments {
     /// The key, components separated by dots; it need not exist.
     pub(super) key: OsString,
     /// Only states that are newer than this index of the log.
-    #[arg(long, value_name = "INDEX", default_value_t = 0)]
-    pub(super) from: u64,
+    #[arg(long, value_name = "INDEX", default_value_t = 0, conflicts_with = "from")]
+    pub(super) newer_than: u64,
+    /// Not only the latest state: every change of the key and of all below it, in order, from this
+    /// index of the log on; where the log does not go back so far, and from 0 on, the state first.
+    /// The command gets DONGTING_EVENT as well (changed, resync, state or synced).
+    #[arg(long, value_name = "INDEX")]
+    pub(super) from: Option<u64>,
     /// End after so many states.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) count: Option<u64>,
@@ -41,7 +47,10 @@ pub(super) fn run(
     client: &mut Client,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    client.watch(arguments.key.as_bytes(), arguments.from)?;
+    if let Some(index) = arguments.from {
+        return follow::run(arguments, index, client, output);
+    }
+    client.watch(arguments.key.as_bytes(), arguments.newer_than)?;
     let mut left = arguments.count;
     while left != Some(0) {
         match client.next_event(WAIT) {
@@ -102,7 +111,7 @@ fn hand_over(arguments: &WatchArguments, raft_index: u64, state: &KeyState) -> R
     pass_on(child.wait()?)
 }
 
-fn name(state: &KeyState) -> &'static str {
+pub(super) fn name(state: &KeyState) -> &'static str {
     match state {
         KeyState::Missing => "missing",
         KeyState::Value(_) => "value",

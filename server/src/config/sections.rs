@@ -384,6 +384,8 @@ pub struct Watch {
     pub in_flight_bytes_max: ByteSize,
     /// Keys that one client may watch in a group.
     pub keys_max: u32,
+    /// Requests for changes that may wait in a group.
+    pub followers_max: u32,
     /// A client that says nothing about its watches for this long loses them.
     #[serde(with = "units::duration")]
     pub keep_alive_timeout: Duration,
@@ -397,6 +399,7 @@ impl Default for Watch {
             notify_bytes_max: ByteSize::kib(80),
             in_flight_bytes_max: ByteSize::mib(64),
             keys_max: 100_000,
+            followers_max: 100_000,
             keep_alive_timeout: Duration::from_secs(120),
         }
     }

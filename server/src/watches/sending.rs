@@ -145,7 +145,11 @@ impl Table {
         while let Some(dirty) = watcher.dirty.first() {
             let watch = self.watches.get_mut(dirty.watch).filter(|watch| watch.is(dirty));
             if let Some(watch) = watch {
-                let event = machine.watched_state(watch.key);
+                let mut event = machine.watched_state(watch.key);
+                if event.value.len() > NOTIFY_BYTES_CEILING {
+                    // No client would take it, nor the answer to a get.
+                    event.value = &[];
+                }
                 let size = event.key.len() + event.value.len();
                 let is_full =
                     bytes >= self.limits.notify_bytes_max || bytes + size > NOTIFY_BYTES_CEILING;

@@ -42,7 +42,10 @@ pub enum SyncRefusal {
     /// It cannot be.
     Code(BizCode),
     /// The client would watch too many keys.
-    TooManyKeys,
+    TooManyKeys {
+        /// So many more it may.
+        room: usize,
+    },
 }
 
 /// The watches of one group.
@@ -109,7 +112,8 @@ impl Table {
         let added = request.entries().filter(|(_, known)| *known >= 0).count();
         let kept = if request.sync_all { 0 } else { self.count(client) };
         if kept + added > self.limits.keys_max {
-            return Err(SyncRefusal::TooManyKeys);
+            let room = self.limits.keys_max.saturating_sub(kept);
+            return Err(SyncRefusal::TooManyKeys { room });
         }
         let Some(watcher) = self.watcher_of(client, added > 0, now) else {
             return Ok(());

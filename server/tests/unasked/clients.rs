@@ -16,7 +16,7 @@ use crate::run_on_both;
 const LEASE: Duration = Duration::from_secs(3);
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn open(shard: &Shard, address: SocketAddr, group: i32) -> Client {
+pub(crate) fn open(shard: &Shard, address: SocketAddr, group: i32) -> Client {
     let servers = vec![Server { node: NodeId(1), address }];
     let options = Options::new(servers, Client::new_process_id(shard));
     Client::new(shard, Options { group: GroupId(group), ..options }).unwrap()

@@ -53,7 +53,7 @@ fn every_node_tells_its_watchers_whatever_its_role() {
     }
 }
 
-fn open(shard: &Shard) -> Client {
+pub(crate) fn open(shard: &Shard) -> Client {
     let server = |node: u16| Server { node: NodeId(node.into()), address: service(node) };
     let servers = (1..=NODES).map(server).collect();
     Client::new(shard, Options::new(servers, Client::new_process_id(shard))).unwrap()

@@ -14,6 +14,8 @@ mod simulated;
 mod clients;
 mod leaders;
 mod locks;
+mod parts;
+mod streams;
 mod ttl;
 mod watches;
 

@@ -6,6 +6,7 @@ mod response;
 mod get;
 mod get_from;
 mod list;
+mod list_part;
 
 mod compare_and_set;
 mod mkdir;
@@ -13,6 +14,7 @@ mod put;
 mod remove;
 
 mod batch_get;
+mod batch_get_part;
 mod batch_put;
 mod batch_remove;
 
@@ -26,18 +28,23 @@ mod update_lock_lease;
 
 mod transaction;
 
+mod changes;
+
 mod ping;
 mod status;
 
 pub use kv_api::ReadMode;
 
 pub use batch_get::BatchGet;
+pub use batch_get_part::{BatchGetPart, Gathering};
 pub use batch_put::{BatchPut, BatchPutReply};
 pub use batch_remove::{BatchRemove, BatchRemoveReply};
+pub use changes::{Change, Changes, ChangesReply};
 pub use compare_and_set::{CompareAndSet, CompareAndSetReply};
 pub use get::Get;
 pub use get_from::GetFrom;
 pub use list::{Child, List};
+pub use list_part::{ListPart, ListPartReply, Listing};
 pub use make_temporary_directory::MakeTemporaryDirectory;
 pub use mkdir::{Mkdir, MkdirReply};
 pub use node::Node;

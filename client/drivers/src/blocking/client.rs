@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use client_core::operations::{
-    BatchGet, BatchPut, BatchRemove, CompareAndSet, Get, KvStatus, List, MakeTemporaryDirectory,
-    Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove, Transaction, UpdateTtl,
+    BatchGet, BatchPut, BatchRemove, CompareAndSet, Gathering, Get, KvStatus, List, Listing,
+    MakeTemporaryDirectory, Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove, Transaction,
+    UpdateTtl,
 };
 use client_core::{
     Completion, Condition, Core, Error, Event, LockEvent, LockId, LockOptions, NodeId, Operation,
-    Options, OptionsError, Step, WatchId,
+    Options, OptionsError, Step, Stream, StreamUpdate, WatchId,
 };
 use wire::ProcessId;
 
@@ -77,9 +78,14 @@ impl Client {
         self.call(&Get { key })
     }
 
-    /// Reads the children of a directory.
+    /// Reads the children of a directory, a long list in parts of several moments.
     pub fn list(&mut self, key: &[u8]) -> Reply<List<'_>> {
-        self.call(&List { key })
+        let mut listing = Listing::new(key, self.page_bytes());
+        while let Some(part) = listing.next_part() {
+            let reply = self.call(&part)?;
+            listing.take(reply);
+        }
+        Ok(listing.into_children())
     }
 
     /// Sets a value.
@@ -183,6 +189,17 @@ impl Client {
         self.pipeline.with_core(|core, now| core.watch(key, known_index, now))
     }
 
+    /// Asks for what a stream tells next, which may be nothing if that takes longer than `wait`.
+    /// After an error the stream is where it was.
+    pub fn follow(
+        &mut self,
+        stream: &mut Stream,
+        wait: Duration,
+    ) -> Result<Vec<StreamUpdate>, Error> {
+        let reply = self.call(&stream.request(wait))?;
+        Ok(stream.take(reply))
+    }
+
     /// Ends a watch.
     pub fn unwatch(&mut self, watch: WatchId) {
         self.pipeline.with_core(|core, now| core.unwatch(watch, now));
@@ -248,9 +265,15 @@ impl Client {
         self.call(&Transaction { conditions, then, otherwise })
     }
 
-    /// Reads several nodes.
+    /// Reads several nodes, if they are too large for one answer in parts of several moments.
     pub fn batch_get(&mut self, keys: &[&[u8]]) -> Reply<BatchGet<'_>> {
-        self.call(&BatchGet { keys })
+        let mut gathering = Gathering::new(keys, self.page_bytes());
+        while !gathering.take(self.call(&gathering.next_part())?)? {}
+        Ok(gathering.into_results())
+    }
+
+    fn page_bytes(&mut self) -> usize {
+        self.pipeline.with_core(|core, _| core.options().page_bytes())
     }
 
     /// Sets several values.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client_core::operations::{
-    BatchGet, BatchPut, BatchRemove, CompareAndSet, Get, KvStatus, List, MakeTemporaryDirectory,
-    Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove, Transaction, UpdateTtl,
+    BatchGet, BatchPut, BatchRemove, CompareAndSet, Gathering, Get, KvStatus, List, Listing,
+    MakeTemporaryDirectory, Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove, Transaction,
+    UpdateTtl,
 };
 use client_core::{
     Condition, Core, Error, LockOptions, NodeId, Operation, Options, OptionsError, RequestId, Step,
+    Stream, StreamUpdate,
 };
 
 use moment::Moment;
@@ -134,9 +136,14 @@ impl Client {
         self.call(&Get { key }).await
     }
 
-    /// Reads the children of a directory.
+    /// Reads the children of a directory, a long list in parts of several moments.
     pub async fn list(&self, key: &[u8]) -> Reply<List<'_>> {
-        self.call(&List { key }).await
+        let mut listing = Listing::new(key, self.page_bytes());
+        while let Some(part) = listing.next_part() {
+            let reply = self.call(&part).await?;
+            listing.take(reply);
+        }
+        Ok(listing.into_children())
     }
 
     /// Sets a value.
@@ -179,6 +186,17 @@ impl Client {
         Watch::start(self, key, known_index)
     }
 
+    /// Asks for what a stream tells next, which may be nothing if that takes longer than `wait`.
+    /// After an error the stream is where it was.
+    pub async fn follow(
+        &self,
+        stream: &mut Stream,
+        wait: Duration,
+    ) -> Result<Vec<StreamUpdate>, Error> {
+        let reply = self.call(&stream.request(wait)).await?;
+        Ok(stream.take(reply))
+    }
+
     /// Removes a node.
     pub async fn remove(&self, key: &[u8]) -> Reply<Remove<'_>> {
         self.call(&Remove { key }).await
@@ -209,9 +227,15 @@ impl Client {
         self.call(&Transaction { conditions, then, otherwise }).await
     }
 
-    /// Reads several nodes.
+    /// Reads several nodes, if they are too large for one answer in parts of several moments.
     pub async fn batch_get(&self, keys: &[&[u8]]) -> Reply<BatchGet<'_>> {
-        self.call(&BatchGet { keys }).await
+        let mut gathering = Gathering::new(keys, self.page_bytes());
+        while !gathering.take(self.call(&gathering.next_part()).await?)? {}
+        Ok(gathering.into_results())
+    }
+
+    fn page_bytes(&self) -> usize {
+        self.with_core(|core| core.options().page_bytes())
     }
 
     /// Sets several values.
