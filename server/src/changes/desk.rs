@@ -69,8 +69,11 @@ impl Desk {
         self.readers.is_empty()
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.readers.len() < self.limits.readers_max
+    /// Whether a connection may have one more request waiting. All of its answers may leave at the same
+    /// time.
+    pub(super) fn has_room(&self, client: ClientId) -> bool {
+        let of_client = self.by_client.range(all_of(client)).take(READERS_OF_CLIENT_MAX).count();
+        self.readers.len() < self.limits.readers_max && of_client < READERS_OF_CLIENT_MAX
     }
 
     /// Takes a request of a group that has applied everything up to `applied`.
@@ -170,8 +173,7 @@ impl Desk {
 
     /// Forgets the requests of a connection that is gone.
     pub(super) fn close(&mut self, client: ClientId) {
-        let range = (client, ReaderId::MIN)..=(client, ReaderId::MAX);
-        let ids: Vec<_> = self.by_client.range(range).map(|(_, id)| *id).collect();
+        let ids: Vec<_> = self.by_client.range(all_of(client)).map(|(_, id)| *id).collect();
         for id in ids {
             drop(self.remove(id));
         }
@@ -196,4 +198,11 @@ impl Desk {
         }
         Some(reader)
     }
+}
+
+/// As many as a connection may have gets and lists.
+const READERS_OF_CLIENT_MAX: usize = 32;
+
+fn all_of(client: ClientId) -> core::ops::RangeInclusive<(ClientId, ReaderId)> {
+    (client, ReaderId::MIN)..=(client, ReaderId::MAX)
 }

@@ -75,8 +75,9 @@ impl Changes {
         if is_told {
             return;
         }
-        if !self.desk.borrow().has_room() {
-            let text = "too many clients follow changes; see watch.followers_max";
+        if !self.desk.borrow().has_room(caller.client()) {
+            let text = "too many requests for changes wait: more than watch.followers_max in the \
+                        group, or 32 on the connection";
             return self.replies.refuse(&caller, now, RespCode::FlowControl, text);
         }
         let wait = Duration::from_millis(u64::try_from(request.wait_millis).unwrap_or(0));
