@@ -29,12 +29,17 @@ mod random;
 mod value;
 mod worker;
 
+mod lock;
+mod watch;
+
 mod record;
 mod verify;
 
+pub use lock::{LockReport, run_locks};
 pub use options::{BenchError, Load, Options};
 pub use record::{Acknowledged, Record, RecordFile, read_record};
 pub use report::{Report, Second};
 pub use run::run;
 pub use value::{ValueHead, decode_value};
 pub use verify::{Lost, Verification, verify};
+pub use watch::{WatchReport, run_watchers};

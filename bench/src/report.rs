@@ -98,11 +98,11 @@ impl Tally {
         self.failures.add_all(&other.failures);
     }
 
-    fn quantile_us(&self, quantile: f64) -> f64 {
+    pub(crate) fn quantile_us(&self, quantile: f64) -> f64 {
         micros(self.latencies.value_at_quantile(quantile))
     }
 
-    fn max_us(&self) -> f64 {
+    pub(crate) fn max_us(&self) -> f64 {
         micros(if self.latencies.is_empty() { 0 } else { self.latencies.max() })
     }
 

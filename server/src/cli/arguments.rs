@@ -345,6 +345,28 @@ pub(super) enum BenchVerb {
         #[command(flatten)]
         load: LoadArguments,
     },
+    /// Change a directory that many clients watch; --threads of them look for news. Says how long the
+    /// puts took, and how soon all clients knew of the last one.
+    Watch {
+        #[command(flatten)]
+        load: LoadArguments,
+        /// Clients, each with a connection of its own.
+        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        watchers: u32,
+        /// Puts in a second.
+        #[arg(long, value_name = "N", default_value_t = 1_000,
+              value_parser = clap::value_parser!(u32).range(1..))]
+        rate: u32,
+    },
+    /// Hand locks over from one client to another and back.
+    Lock {
+        #[command(flatten)]
+        load: LoadArguments,
+        /// Locks that go back and forth.
+        #[arg(long, value_name = "N", default_value_t = 100,
+              value_parser = clap::value_parser!(u32).range(1..))]
+        locks: u32,
+    },
     /// Check that the server still has every put that a record says was acknowledged (exit code 9
     /// if not).
     Verify {

@@ -1,4 +1,4 @@
-//! `bench put|get|verify`: load over the bench library.
+//! `bench put|get|watch|lock|verify`: load over the bench library.
 
 use std::io;
 use std::path::Path;
@@ -29,6 +29,22 @@ pub(super) fn run(
             measure(&options(load, client, Load::Put)?, output)
         }
         BenchVerb::Get { load } => measure(&options(load, client, Load::Get)?, output),
+        BenchVerb::Watch { load, watchers, rate } => {
+            let options = options(load, client, Load::Put)?;
+            let report = bench::run_watchers(&options, *watchers as usize, *rate)?;
+            match output.is_json() {
+                true => output.json(&report),
+                false => output.line(&report.to_string()),
+            }
+        }
+        BenchVerb::Lock { load, locks } => {
+            let options = options(load, client, Load::Put)?;
+            let report = bench::run_locks(&options, *locks as usize)?;
+            match output.is_json() {
+                true => output.json(&report),
+                false => output.line(&report.to_string()),
+            }
+        }
         BenchVerb::Verify { record, directory } => verify(record, directory, client, output),
     }
 }
