@@ -287,3 +287,47 @@ fn a_load_is_measured_recorded_and_verified() {
     // A record of another run: its puts are not there.
     assert_eq!(node.verb(&format!("bench verify {record} --directory other")).0, 9);
 }
+
+#[test]
+fn watchers_and_locks_are_measured() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::start(directory.path());
+    let load = "--in-flight 16 --keys 100 --warm-up 100ms --duration 300ms";
+    let report = node.json(&format!("bench watch {load} --watchers 20 --rate 500"));
+    assert_eq!((&report["watchers_up_to_date"], &report["errors"]), (&20.into(), &0.into()));
+    assert!(report["told_per_s"].as_f64().unwrap() > 20.0, "{report}");
+    let report = node.json(&format!("bench lock {load} --locks 5"));
+    assert_eq!(report["errors"], 0);
+    assert!(report["handovers_per_s"].as_f64().unwrap() > 10.0, "{report}");
+}
+
+#[test]
+fn the_shell_runs_scripts_from_standard_input() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::start(directory.path());
+    let shell = |script: &str| {
+        let output = node.run(&["shell"], script.as_bytes());
+        let message = String::from_utf8(output.stderr.clone()).unwrap();
+        (outcome(&output), message)
+    };
+    let script = "# a comment\nmkdir d\n\nput d.k 'two words'\nkv get d.k\nls d\nexit\nget never\n";
+    let (done, message) = shell(script);
+    assert_eq!((done.0, message.as_str()), (0, ""));
+    let made = "created at index 2\ncreated at index 3\ntwo words\n";
+    assert!(done.1.starts_with(made) && done.1.contains('k'), "{}", done.1);
+    // It ends with the code of the first line that fails.
+    let (done, message) = shell("get d.k\nget d.none\nput d.k never\n");
+    assert_eq!(done, told(3, "two words\n"));
+    assert!(message.contains("line 2: "), "{message}");
+    assert_eq!(node.verb("kv get d.k"), told(0, "two words\n"));
+    for (line, what) in [
+        ("fetch a", "fetch"),
+        ("put d.k 'x", "has no end"),
+        ("put d.k -", "stand in the line"),
+        ("txn", "stand in the line"),
+    ] {
+        let (done, message) = shell(line);
+        assert!(done.0 == 2 && message.contains(what), "{line}: {message}");
+    }
+    assert!(shell("help").0.1.contains("mkdir"));
+}

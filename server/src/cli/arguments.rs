@@ -111,6 +111,9 @@ pub(super) enum Verb {
     /// Read and change keys.
     #[command(subcommand)]
     Kv(KvVerb),
+    /// The verbs of `kv`, one a line, with history and completion of paths; from a pipe, a script that
+    /// ends at the first failure.
+    Shell,
     /// Print each new state of a key, or run a command for it.
     Watch(WatchArguments),
     /// Run a command while holding a lock.

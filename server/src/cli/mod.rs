@@ -23,6 +23,7 @@ mod transaction;
 
 mod command;
 mod lock;
+mod shell;
 mod watch;
 
 mod inspect;

@@ -5,7 +5,7 @@ use client::NodeId;
 use super::arguments::{Arguments, ClientArguments, DevArguments, Verb};
 use super::exit::Failure;
 use super::output::Output;
-use super::{configuration, connect, dev, inspect, kv, load, lock, node, status, watch};
+use super::{configuration, connect, dev, inspect, kv, load, lock, node, shell, status, watch};
 
 /// Carries out what was asked for. Results go to standard output, messages of a running node to
 /// standard error; the caller prints the failure and ends the process with its code.
@@ -19,6 +19,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Kv(verb) => {
             let nodes = nodes(&arguments.client);
             kv::run(verb, &nodes, &mut connect::client(&arguments.client)?, &mut output)
+        }
+        Verb::Shell => {
+            let nodes = nodes(&arguments.client);
+            shell::run(connect::client(&arguments.client)?, &nodes, &mut output)
         }
         Verb::Watch(arguments_of_watch) => {
             watch::run(&arguments_of_watch, &mut connect::client(&arguments.client)?, &mut output)
