@@ -19,7 +19,7 @@
 //!   death interrupts has happened or not. Faults by rule ([`DiskFault`]): errors, a failed sync
 //!   that loses data and reports once, full disk, flipped bits, misdirected, lost and stale blocks,
 //!   syncs that lie, slowness. Tests read, damage, wipe, snapshot and roll back disks
-//!   ([`DiskHandle`]).
+//!   ([`DiskHandle`]), and enumerate what a death could leave of one ([`CrashPoint`]).
 //! - **Network**: streams with a delay law for each direction, order kept, short reads, a bounded
 //!   window that makes writers wait, loss as retransmission, resets, refusals, corruption,
 //!   bandwidth. One-way cuts hold bytes up and suppress acknowledgements until healed, or until the
@@ -55,8 +55,8 @@ mod world;
 
 pub(crate) use clock::SimClock;
 pub use disk::{
-    Atomicity, DirectoryOrder, DiskEffect, DiskFault, DiskHandle, DiskOperation, DiskOptions,
-    DiskSnapshot, EIO, ENOSPC,
+    Atomicity, CrashPoint, DirectoryOrder, DiskEffect, DiskFault, DiskHandle, DiskOperation,
+    DiskOptions, DiskSnapshot, EIO, ENOSPC, Fate, Undecided,
 };
 pub(crate) use disk::{SimFile, SimStorage};
 pub use failure::{Failure, FailureCause};

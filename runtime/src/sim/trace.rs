@@ -50,18 +50,23 @@ impl Trace {
 
     /// Adds bytes that leave a node for its disk or the network.
     pub(crate) fn add_bytes(&self, kind: TraceKind, bytes: &[u8]) {
-        let mut hash = mix(self.hash.get(), (kind as u64) << 56 | bytes.len() as u64);
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            hash = mix(hash, u64::from_le_bytes(*word));
-        }
-        let mut last = [0u8; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        self.hash.set(mix(hash, u64::from_le_bytes(last)));
+        let hash = mix(self.hash.get(), (kind as u64) << 56 | bytes.len() as u64);
+        self.hash.set(mix_bytes(hash, bytes));
     }
 }
 
-fn mix(hash: u64, value: u64) -> u64 {
+/// Folds bytes into a hash; zeros at the end are as if they were not there.
+pub(crate) fn mix_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        hash = mix(hash, u64::from_le_bytes(*word));
+    }
+    let mut last = [0u8; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(hash, u64::from_le_bytes(last))
+}
+
+pub(crate) fn mix(hash: u64, value: u64) -> u64 {
     (hash ^ value).wrapping_mul(MULTIPLIER).rotate_left(29)
 }
 

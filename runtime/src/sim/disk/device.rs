@@ -29,9 +29,14 @@ pub(crate) struct Disk {
     /// How many open files there are of each image.
     handles: BTreeMap<FileId, usize>,
     next_file: u64,
+    /// Beginnings, effects and ends of operations so far.
+    steps: u64,
+    /// Of those, the ones that change what a death could leave.
+    changes: u64,
 }
 
 /// A write on its way to the medium.
+#[derive(Clone)]
 pub(crate) struct PendingWrite {
     pub(crate) file: FileId,
     pub(crate) first_block: u64,
@@ -49,6 +54,8 @@ impl Disk {
             images: BTreeMap::new(),
             handles: BTreeMap::new(),
             next_file: 0,
+            steps: 0,
+            changes: 0,
         }
     }
 
@@ -58,6 +65,34 @@ impl Disk {
 
     pub(crate) fn image_mut(&mut self, file: FileId) -> io::Result<&mut Image> {
         self.images.get_mut(&file).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    pub(crate) fn images(&self) -> impl Iterator<Item = (FileId, &Image)> {
+        self.images.iter().map(|(file, image)| (*file, image))
+    }
+
+    pub(crate) fn images_mut(&mut self) -> impl Iterator<Item = &mut Image> {
+        self.images.values_mut()
+    }
+
+    /// Something has begun, taken effect or ended.
+    pub(crate) fn count_step(&mut self, is_change: bool) {
+        self.steps += 1;
+        self.changes += u64::from(is_change);
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// A number for everything that a process could find here, now or after a power loss.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let image = |hash, file| self.images.get(&file).map_or(hash, |image| image.fold(hash));
+        self.tree.fold(0x9e37_79b9_7f4a_7c15, image)
     }
 
     /// Makes an empty file under a name that is free.

@@ -108,7 +108,12 @@ impl SimStorage {
             delay.await?;
             return Err(io::Error::from_raw_os_error(number));
         }
-        let change = || change(self.kernel.disks.borrow_mut().disk(self.node));
+        let change = || {
+            let mut disks = self.kernel.disks.borrow_mut();
+            let disk = disks.disk(self.node);
+            disk.count_step(true);
+            change(disk)
+        };
         match effects {
             Effects::AtTheStart => {
                 let result = change();

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::crash_point::CrashPoint;
 use super::device::Disk;
 use super::faults::DiskFault;
 use super::image::Version;
@@ -18,6 +19,23 @@ pub struct DiskHandle {
 /// A disk as it was.
 #[derive(Clone)]
 pub struct DiskSnapshot(Disk);
+
+impl DiskSnapshot {
+    pub(crate) fn new(disk: Disk) -> DiskSnapshot {
+        DiskSnapshot(disk)
+    }
+
+    /// A number that is the same for disks on which a process finds the same, now and after any
+    /// power loss.
+    pub fn fingerprint(&self) -> u64 {
+        self.0.fingerprint()
+    }
+
+    /// What a read of the whole file would return.
+    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        contents(&self.0, self.0.tree.find_file(path).ok()?, Version::Live)
+    }
+}
 
 impl DiskHandle {
     pub(crate) fn new(kernel: Rc<Kernel>, node: NodeKey) -> DiskHandle {
@@ -47,6 +65,18 @@ impl DiskHandle {
     /// Number of writes that have started and not completed: a crash tears them.
     pub fn writes_in_flight(&self) -> usize {
         self.kernel.disks.borrow().writes_in_flight(self.node)
+    }
+
+    /// Number of beginnings, effects and ends of operations so far: as long as it stays, nothing on
+    /// the disk has changed.
+    pub fn steps(&self) -> u64 {
+        self.with(|disk| disk.steps())
+    }
+
+    /// The disk as it is now, with what a death of the process would decide.
+    pub fn crash_point(&self) -> CrashPoint {
+        let in_flight = self.kernel.disks.borrow().pending_writes(self.node);
+        CrashPoint::new(self.with(|disk| disk.clone()), in_flight)
     }
 
     /// Makes a file of these bytes, durable with its name; replaces one that is there.

@@ -4,6 +4,7 @@ use super::options::Atomicity;
 use super::page::{Page, bytes_of, edit, merge, surviving_sectors};
 use crate::BLOCK;
 use crate::sim::tape::Tape;
+use crate::sim::trace::{mix, mix_bytes};
 
 const BLOCK_BYTES: u64 = BLOCK as u64;
 
@@ -135,6 +136,49 @@ impl Image {
         self.write(first, &written, Durability::Volatile);
     }
 
+    /// Writes the sectors that survive of each block, one bit each; nothing is written when none does.
+    pub(crate) fn write_sectors(
+        &mut self,
+        first: u64,
+        pages: &[Page],
+        survivors: impl Fn(u64) -> u8,
+    ) {
+        for (block, page) in (0..).zip(pages) {
+            let survivors = survivors(block);
+            if survivors != 0 {
+                self.grow(first + block + 1);
+                let old = &self.blocks[(first + block) as usize].live;
+                let merged = merge(old, page, survivors);
+                self.write(first + block, &[merged], Durability::Volatile);
+            }
+        }
+    }
+
+    /// The unsynced writes in order of completion, and how many blocks of each are undecided.
+    pub(crate) fn unsynced_writes(&self) -> Vec<(u64, usize)> {
+        let mut writes: Vec<(u64, usize)> = Vec::new();
+        for entry in &self.unsynced {
+            match writes.last_mut() {
+                Some((write, blocks)) if *write == entry.write => *blocks += 1,
+                _ => writes.push((entry.write, 1)),
+            }
+        }
+        writes
+    }
+
+    /// Folds everything that reads, now or after a power loss, can tell into a hash.
+    pub(crate) fn fold(&self, mut hash: u64) -> u64 {
+        hash = mix(mix(hash, self.live_len), self.durable_len);
+        for (block, state) in self.blocks.iter().enumerate() {
+            hash = fold_page(hash, block, &state.live);
+            if !self.unsynced.is_empty() {
+                hash = fold_page(hash, block, &state.durable);
+            }
+        }
+        let unsynced = self.unsynced.iter();
+        unsynced.fold(hash, |hash, entry| fold_page(hash, entry.block as usize, &entry.page))
+    }
+
     /// Names the writes completed so far, for [`sync`](Self::sync).
     pub(crate) fn sync_mark(&self) -> u64 {
         self.next_write
@@ -165,17 +209,28 @@ impl Image {
     /// another order could leave is among the results.
     pub(crate) fn lose_power(&mut self, tape: &mut Tape, atomicity: Atomicity) {
         let mut current = None;
-        for entry in std::mem::take(&mut self.unsynced) {
+        self.settle(|write, _| {
             let fate = match current {
-                Some((write, fate)) if write == entry.write => fate,
+                Some((known, fate)) if known == write => fate,
                 _ => Fate::choose(tape),
             };
-            current = Some((entry.write, fate));
-            let survivors = match fate {
+            current = Some((write, fate));
+            match fate {
                 Fate::Kept => u8::MAX,
                 Fate::Lost => 0,
                 Fate::Torn => surviving_sectors(tape, atomicity),
-            };
+            }
+        });
+    }
+
+    /// Decides the unsynced writes in order of completion: `survivors` says of each block, counted
+    /// within what is undecided of its write, which sectors are on the medium, one bit each.
+    pub(crate) fn settle(&mut self, mut survivors: impl FnMut(u64, u64) -> u8) {
+        let (mut write, mut block) = (None, 0);
+        for entry in std::mem::take(&mut self.unsynced) {
+            block = if write == Some(entry.write) { block + 1 } else { 0 };
+            write = Some(entry.write);
+            let survivors = survivors(entry.write, block);
             if survivors != 0 {
                 let state = &mut self.blocks[entry.block as usize];
                 state.durable = merge(&state.durable, &entry.page, survivors);
@@ -236,6 +291,13 @@ impl Image {
         let count = self.unsynced.partition_point(|entry| entry.write < mark);
         let newer = self.unsynced.split_off(count);
         std::mem::replace(&mut self.unsynced, newer)
+    }
+}
+
+fn fold_page(hash: u64, block: usize, page: &Page) -> u64 {
+    match page {
+        None => hash,
+        Some(bytes) => mix_bytes(mix(hash, block as u64), &**bytes),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Disks: one a node, surviving its processes.
 
+mod crash_point;
 mod device;
 mod faults;
 mod file;
@@ -10,6 +11,7 @@ mod options;
 mod page;
 mod tree;
 
+pub use crash_point::{CrashPoint, Fate, Undecided};
 pub use faults::{DiskEffect, DiskFault, DiskOperation, EIO, ENOSPC};
 pub(crate) use file::{SimFile, SimStorage};
 pub use handle::{DiskHandle, DiskSnapshot};

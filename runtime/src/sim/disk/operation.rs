@@ -57,6 +57,13 @@ enum Work {
     },
 }
 
+impl Work {
+    /// Whether its end changes what a death could leave.
+    fn is_change(&self) -> bool {
+        matches!(self, Work::Write(_) | Work::Sync { .. })
+    }
+}
+
 impl Disks {
     pub(crate) fn new() -> Disks {
         Disks { disks: BTreeMap::new(), operations: Arena::new() }
@@ -77,6 +84,15 @@ impl Disks {
         self.operations.iter().filter(|(_, operation)| is_write(operation)).count()
     }
 
+    /// A node's writes that have started and not completed, in order of their start.
+    pub(crate) fn pending_writes(&self, node: NodeKey) -> Vec<PendingWrite> {
+        let write = |operation: &Operation| match &operation.state {
+            State::InFlight(Work::Write(write)) if operation.node == node => Some(write.clone()),
+            _ => None,
+        };
+        self.operations.iter().filter_map(|(_, operation)| write(operation)).collect()
+    }
+
     pub(crate) fn node_of(&self, key: Key) -> Option<NodeKey> {
         Some(self.operations.get(key)?.node)
     }
@@ -88,6 +104,7 @@ impl Disks {
         let disk = disk.or_insert_with(|| Disk::new(DiskOptions::default()));
         let done = State::Done(Ok(None));
         let State::InFlight(work) = std::mem::replace(&mut operation.state, done) else { return };
+        disk.count_step(work.is_change());
         let result = kernel.with_tape(|tape| match work {
             Work::Wait => Ok(None),
             Work::Read { file, offset, len, effect } => {
@@ -122,6 +139,7 @@ impl Disks {
     }
 
     fn start(&mut self, kernel: &Kernel, node: NodeKey, work: Work, delay: Duration) -> Key {
+        self.disk(node).count_step(matches!(work, Work::Write(_)));
         let state = State::InFlight(work);
         let key =
             self.operations.insert(Operation { node, state, waker: None, is_abandoned: false });

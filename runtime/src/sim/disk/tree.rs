@@ -5,6 +5,7 @@ use std::io;
 
 use super::options::DirectoryOrder;
 use crate::sim::tape::Tape;
+use crate::sim::trace::{mix, mix_bytes};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct FileId(pub(crate) u64);
@@ -191,24 +192,58 @@ impl Tree {
 
     /// Keeps or drops each pending change as the tape says.
     pub(crate) fn lose_power(&mut self, tape: &mut Tape, order: DirectoryOrder) {
-        let pending = std::mem::take(&mut self.pending);
         match order {
             DirectoryOrder::Journal => {
-                let lost = tape.choose("disk.directory.lost", pending.len() as u64 + 1) as usize;
-                let kept = pending.len() - lost;
-                pending.into_iter().take(kept).for_each(|change| self.make_durable(change));
+                let count = self.pending.len();
+                let lost = tape.choose("disk.directory.lost", count as u64 + 1) as usize;
+                self.settle(|place| place < count - lost);
             }
-            DirectoryOrder::Any => {
-                for change in pending {
-                    if tape.choose("disk.directory.lost", 2) == 0 {
-                        self.make_durable(change);
-                    }
-                }
+            DirectoryOrder::Any => self.settle(|_| tape.choose("disk.directory.lost", 2) == 0),
+        }
+    }
+
+    /// Keeps those of the pending changes, counted in order, that `is_kept` names.
+    pub(crate) fn settle(&mut self, mut is_kept: impl FnMut(usize) -> bool) {
+        for (place, change) in std::mem::take(&mut self.pending).into_iter().enumerate() {
+            if is_kept(place) {
+                self.make_durable(change);
             }
         }
         for directory in self.directories.values_mut() {
             directory.live = directory.durable.clone();
         }
+    }
+
+    /// The name that each pending change is about, in order.
+    pub(crate) fn pending_names(&self) -> impl Iterator<Item = String> {
+        self.pending.iter().map(|change| {
+            let names: Vec<_> = change.steps.iter().map(|step| step.name.as_str()).collect();
+            names.join(" to ")
+        })
+    }
+
+    /// Folds all names, durable or not, and what `fold_file` says of each file, into a hash.
+    pub(crate) fn fold(&self, mut hash: u64, fold_file: impl Fn(u64, FileId) -> u64) -> u64 {
+        let mut fold_entry = |name: &str, entry: Option<Entry>| {
+            hash = mix_bytes(mix(hash, name.len() as u64), name.as_bytes());
+            hash = match entry {
+                None => mix(hash, 1),
+                Some(Entry::Directory(directory)) => mix(hash, directory.0 << 2 | 2),
+                Some(Entry::File(file)) => fold_file(mix(hash, 3), file),
+            };
+        };
+        for (number, directory) in &self.directories {
+            fold_entry("", Some(Entry::Directory(*number)));
+            directory.live.iter().for_each(|(name, entry)| fold_entry(name, Some(*entry)));
+            if !self.pending.is_empty() {
+                directory.durable.iter().for_each(|(name, entry)| fold_entry(name, Some(*entry)));
+            }
+        }
+        for step in self.pending.iter().flat_map(|change| &change.steps) {
+            fold_entry("", Some(Entry::Directory(step.directory)));
+            fold_entry(&step.name, step.entry);
+        }
+        hash
     }
 
     /// Makes everything durable: for contents put there from outside.
