@@ -41,6 +41,10 @@ sim SEED:
 soak MINUTES="60":
     cargo run --release --package sim -- run --minutes {{MINUTES}} --from $(date +%s)
 
+# Everything that can happen in small situations: deaths, links, interleavings.
+exhaust:
+    cargo build --profile sim --package sim && for what in crash "links --pairs" model; do target/sim/sim exhaust $what || exit 1; done
+
 # Plant each bug and see which seed finds it; writes the table in docs/testing.md.
 bugs:
     cargo run --profile sim --package sim --features planted-bugs -- bugs --write docs/testing.md

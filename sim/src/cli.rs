@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use runtime::sim::Recording;
 
 use crate::bugs;
+use crate::exhaust::command::{self, ExhaustArguments};
 use crate::run::{Keep, Report, Source, run};
 use crate::shrink::Shrinking;
 use crate::soak::{Soak, Totals, soak, told_trace};
@@ -32,6 +33,8 @@ enum Verb {
     Shrink(ShrinkArguments),
     /// Plant bugs, one after the other, and see how many seeds it takes to find each.
     Bugs(BugsArguments),
+    /// Try everything that can happen in small situations.
+    Exhaust(ExhaustArguments),
 }
 
 #[derive(Args)]
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
             with_source(&arguments.source, &arguments.bug, |source| replay(&arguments, source))
         }
         Verb::Bugs(arguments) => bugs(&arguments),
+        Verb::Exhaust(arguments) => command::exhaust(&arguments),
         Verb::Shrink(arguments) => {
             with_source(&arguments.source, &arguments.bug, |source| shrink(&arguments, source))
         }

@@ -25,4 +25,6 @@ pub mod bugs;
 pub mod shrink;
 pub mod soak;
 
+pub mod exhaust;
+
 pub mod cli;

@@ -90,7 +90,8 @@ pub fn run(source: &Source, keep: Keep) -> Report {
     report
 }
 
-fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
+/// What a panic says.
+pub fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
     let text = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default()
 }

@@ -96,3 +96,23 @@ pub fn forget(node: NodeKey) {
 pub fn forget_all() {
     drop(GROUPS.take());
 }
+
+/// Looks at the state of a group on a node's process, if it has recovered.
+pub fn with_machine<R>(
+    node: NodeKey,
+    group: GroupId,
+    look: impl FnOnce(&KvStateMachine) -> R,
+) -> Option<R> {
+    GROUPS.with_borrow(|groups| {
+        let group = groups.get(&(node, group))?;
+        Some(group.with_machine(|machine| look(machine)))
+    })
+}
+
+/// The last entry that a group on a node's process has dropped from its log, if it has recovered.
+pub fn log_begins_behind(node: NodeKey, group: GroupId) -> Option<u64> {
+    GROUPS.with_borrow(|groups| {
+        let group = groups.get(&(node, group))?;
+        Some(group.status().raft.boundary.index.0)
+    })
+}

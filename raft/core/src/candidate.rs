@@ -11,7 +11,7 @@ use crate::quorum::{Tally, tally};
 use crate::types::NodeId;
 
 /// An election, or the question before it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Campaign {
     ballot: Ballot,
     deadline: Moment,

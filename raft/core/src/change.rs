@@ -18,7 +18,7 @@ use crate::types::{Index, NodeId};
 /// A voter without the log would count for a majority before it can help to reach one. So each
 /// newcomer must reach `goal`, and if that took longer than an election timeout, another one
 /// (section 4.2.1 of the Raft dissertation).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PendingChange {
     next: Members,
     pub(crate) deadline: Moment,

@@ -14,7 +14,7 @@ use crate::output::SnapshotWanted;
 use crate::types::{Index, NodeId, Position, Round};
 
 /// The state of a follower in one term.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Follower {
     pub(crate) leader: Option<NodeId>,
     /// How long this node waits for a leader; drawn anew for each wait that failed.

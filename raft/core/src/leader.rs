@@ -23,7 +23,7 @@ use crate::types::{Index, NodeId, Position, Round};
 const ROUNDS_MAX: usize = 256;
 
 /// The state of a leader in its term.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Leader {
     /// The empty entry that this term began with. Nothing is read before it is committed, and no
     /// membership is changed.

@@ -14,7 +14,7 @@ use crate::types::{Index, NodeId, Position, Run, Term};
 const NEAR_HINTS: usize = 16;
 
 /// Terms are kept as runs, so that appending is O(1) and a lookup O(log of elections).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Log {
     /// The entry before the first one. Committed, so it is every leader's.
     boundary: Position,

@@ -14,7 +14,7 @@ use crate::reads::{Reads, RemoteRead};
 use crate::types::{HardState, Index, NodeId, Position, Round, Term};
 
 /// The part of a [`crate::Raft`] that outlives a role.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) options: RaftOptions,
     /// What the node has promised; never goes back.

@@ -11,7 +11,7 @@ use crate::types::{HardState, Index, NodeId, Position, Term};
 /// There is no list "send after persist": a message that must wait for the disk is kept back inside
 /// the core and comes with the output that follows [`crate::Raft::hard_state_persisted`] or
 /// [`crate::Raft::persisted`], so that a host cannot send it too early.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "an output that is dropped is lost: it holds messages and writes that are owed"]
 pub struct Output {
     /// Send now, in this order for one receiver.

@@ -8,7 +8,7 @@ use moment::Moment;
 use crate::types::{Index, NodeId, Position, Round};
 
 /// What a leader knows of a node it replicates to, and how it sends to it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Progress {
     pub(crate) id: NodeId,
     /// Durable on the node and the same as here. `matched < next`.
@@ -31,7 +31,7 @@ pub(crate) struct Progress {
 }
 
 /// How entries go to a node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Flow {
     /// Where its log agrees is not known: one question at a time.
     Probe,
@@ -42,7 +42,7 @@ pub(crate) enum Flow {
 }
 
 /// Sent and not acknowledged yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Window {
     /// Last entry and size of each message.
     messages: VecDeque<(Index, u64)>,

@@ -20,7 +20,7 @@ use crate::output::{Output, ReadAnswer, RoleChange, RoleName};
 use crate::types::{HardState, Index, NodeId, Position, Term};
 
 /// One group on one node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Raft {
     pub(crate) node: Node,
     pub(crate) role: Role,
@@ -29,7 +29,7 @@ pub struct Raft {
 }
 
 /// What a node is in its term.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Role {
     /// Follows, observes, or belongs to nothing.
     Follower(Follower),

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 /// SplitMix64; spreads election timeouts, protects nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {

@@ -15,7 +15,7 @@ pub(crate) type RemoteRead = (NodeId, u64);
 
 /// Waiting reads of one node, in batches. A batch is open until its proof is begun; reads that come
 /// while a proof is under way need a later one and join the next batch.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Reads {
     /// The newest token; tokens of the node's life rise over all its roles.
     issued: u64,
@@ -38,7 +38,7 @@ struct Waiting {
     begun: Moment,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Asked {
     token: ReadToken,
     /// The round or the context that proves it.

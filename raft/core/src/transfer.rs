@@ -16,7 +16,7 @@ use crate::types::NodeId;
 const TAKEOVER_PAUSE: u32 = 10;
 
 /// A transfer under way. No proposals are taken while there is one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Transfer {
     pub(crate) target: NodeId,
     /// When it is given up.

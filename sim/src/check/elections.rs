@@ -9,7 +9,7 @@ use super::members::Observation;
 use crate::violation::{Rule, Violation};
 
 /// All promises and leaders of a run.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Elections {
     /// Whom a node has durably voted for in a term.
     votes: BTreeMap<(GroupId, u32, NodeKey), NodeId>,

@@ -42,7 +42,7 @@ pub struct Observation {
 }
 
 /// All members of all groups over the whole run.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Members {
     elections: Elections,
     /// The members of each group, as the leader of the newest term has said.

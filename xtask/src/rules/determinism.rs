@@ -24,6 +24,7 @@ const MACHINE: &[&str] = &[
     "server/src/config/load.rs",
     "server/src/node.rs",
     "sim/src/cli.rs",
+    "sim/src/exhaust/command.rs",
     "sim/src/soak.rs",
     "xtask/",
 ];
