@@ -2,11 +2,16 @@
 
 /// Received bytes in one piece: what is not parsed yet, and room behind it.
 ///
-/// The memory has the size that was asked for. A packet that does not fit gets memory of its own,
-/// which grows with what has arrived of it and never beyond its length, and is given back as soon
-/// as the packet has been handled.
+/// The memory begins with a page and grows to the size that was asked for with the first reads that
+/// fill it: most of many connections have little to say. A packet that does not fit into that size
+/// gets memory of its own, which grows with what has arrived of it and never beyond its length, and
+/// is given back as soon as the packet has been handled.
 pub(crate) struct ReadBuffer {
     ordinary: Region,
+    /// How large the ordinary memory may become.
+    bytes_max: usize,
+    /// The last read left no room in it.
+    is_full: bool,
     large: Option<Region>,
     /// First byte that was not parsed, in the region in use.
     begin: usize,
@@ -15,8 +20,9 @@ pub(crate) struct ReadBuffer {
 }
 
 impl ReadBuffer {
-    pub(crate) fn new(bytes: usize) -> ReadBuffer {
-        ReadBuffer { ordinary: Region::new(bytes), large: None, begin: 0, end: 0 }
+    pub(crate) fn new(bytes_max: usize) -> ReadBuffer {
+        let ordinary = Region::new(bytes_max.min(FIRST_BYTES));
+        ReadBuffer { ordinary, bytes_max, is_full: false, large: None, begin: 0, end: 0 }
     }
 
     /// What was received and not parsed.
@@ -43,6 +49,7 @@ impl ReadBuffer {
     /// Notes that the first `count` bytes of the room were received.
     pub(crate) fn received(&mut self, count: usize) {
         self.end += count;
+        self.is_full = self.large.is_none() && self.end == self.ordinary.len;
         assert!(self.end <= self.region().len, "bytes are received into the room");
     }
 
@@ -54,8 +61,8 @@ impl ReadBuffer {
 
     fn make_room(&mut self, packet_bytes: usize) {
         let unparsed = self.end - self.begin;
-        let ordinary = self.ordinary.len;
-        if packet_bytes <= ordinary && unparsed < ordinary {
+        if packet_bytes <= self.bytes_max && unparsed < self.bytes_max {
+            self.grow_ordinary(unparsed);
             match self.large.take() {
                 Some(large) => self.ordinary.fill(large.slice(self.begin, self.end)),
                 None => self.ordinary.move_to_front(self.begin, self.end),
@@ -74,6 +81,21 @@ impl ReadBuffer {
         self.end = unparsed;
     }
 
+    /// Makes the ordinary memory larger if it has turned out to be small.
+    fn grow_ordinary(&mut self, unparsed: usize) {
+        let len = self.ordinary.len;
+        if !self.is_full && unparsed < len || len == self.bytes_max {
+            return;
+        }
+        let mut grown = Region::new((len * GROWTH).max(unparsed + 1).min(self.bytes_max));
+        if self.large.is_none() {
+            grown.fill(self.unparsed());
+            (self.begin, self.end) = (0, unparsed);
+        }
+        self.ordinary = grown;
+        self.is_full = false;
+    }
+
     fn region(&self) -> &Region {
         self.large.as_ref().unwrap_or(&self.ordinary)
     }
@@ -83,7 +105,12 @@ impl ReadBuffer {
     }
 }
 
-/// Zeroed memory that starts [`REGION_OFFSET`] bytes behind a page boundary.
+/// What a connection has to begin with.
+const FIRST_BYTES: usize = 4 << 10;
+/// So many times larger it becomes with each read that fills it.
+const GROWTH: usize = 4;
+
+/// Zeroed memory that starts [`REGION_OFFSET`] bytes behind a page boundary, unless it is small.
 struct Region {
     memory: Vec<u8>,
     start: usize,
@@ -97,6 +124,9 @@ const PAGE: usize = 4096;
 
 impl Region {
     fn new(len: usize) -> Region {
+        if len <= FIRST_BYTES {
+            return Region { memory: vec![0_u8; len], start: 0, len };
+        }
         let memory = vec![0_u8; len + PAGE + REGION_OFFSET];
         // The allocator may refuse to say; then the start is as good as any.
         let to_page = memory.as_ptr().align_offset(PAGE);
@@ -182,12 +212,32 @@ mod tests {
         }
         buffer.consume(packet);
         assert_eq!(buffer.room(0).len(), 1000);
-        assert_eq!(buffer.memory_bytes(), 1000 + overhead);
+        assert_eq!(buffer.memory_bytes(), 1000);
     }
 
     #[test]
     fn the_region_starts_behind_a_page_boundary() {
         let mut buffer = ReadBuffer::new(5000);
+        receive(&mut buffer, 0, FIRST_BYTES, 0);
+        buffer.consume(FIRST_BYTES);
         assert_eq!(buffer.room(0).as_ptr() as usize % PAGE, REGION_OFFSET);
+    }
+
+    #[test]
+    fn memory_grows_with_reads_that_fill_it() {
+        let mut buffer = ReadBuffer::new(100_000);
+        let mut received = 0;
+        for len in [4096, 4096, 4 * 4096, 16 * 4096, 100_000, 100_000] {
+            // A read that does not fill it changes nothing.
+            received += receive(&mut buffer, received, 10, 0);
+            let room = buffer.room(0).len();
+            assert_eq!(room, len - 10);
+            if received > 10 {
+                received += receive(&mut buffer, received, room, 0);
+            }
+            let first = buffer.unparsed()[0];
+            assert_eq!(usize::from(first), (received - buffer.unparsed().len()) % 251);
+            buffer.consume(buffer.unparsed().len());
+        }
     }
 }
