@@ -1,4 +1,5 @@
-//! Locks that go from one client to another and back, as fast as they can.
+//! Locks that go round three clients, as fast as they can: whoever gets one back finds another client
+//! waiting already.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,8 +36,10 @@ pub struct LockReport {
 
 /// Long enough that no lease is renewed or ends meanwhile.
 const LEASE: Duration = Duration::from_secs(600);
+/// How long giving everything back may take.
+const END_MAX: Duration = Duration::from_secs(5);
 
-/// One of the two clients that every lock goes between.
+/// One of the clients that every lock goes round.
 struct Side {
     pipeline: Pipeline,
     locks: BTreeMap<LockId, usize>,
@@ -56,6 +59,17 @@ impl Side {
         let asked = self.pipeline.with_core(|core, now| core.lock(key, options, now));
         self.locks.insert(asked.map_err(BenchError::Prepare)?, number);
         Ok(())
+    }
+
+    /// Gives everything back, so that the next run finds nothing held.
+    fn end(&mut self) {
+        for lock in std::mem::take(&mut self.locks).into_keys() {
+            self.pipeline.with_core(|core, now| core.unlock(lock, now));
+        }
+        let until = std::time::Instant::now() + END_MAX;
+        while self.pipeline.in_flight() > 0 && std::time::Instant::now() < until {
+            self.pipeline.poll(Duration::from_millis(1), |_| {});
+        }
     }
 
     /// Gives back what it holds, and asks again for what it has given back.
@@ -99,7 +113,7 @@ impl Run {
     }
 }
 
-/// Lets so many locks go back and forth between two clients.
+/// Lets so many locks go round three clients.
 ///
 /// # Errors
 /// When the options are wrong or the directory cannot be made.
@@ -111,7 +125,8 @@ pub fn run_locks(options: &Options, locks: usize) -> Result<LockReport, BenchErr
     let keys = (0..locks).map(|number| format!("{}.lock{number}", options.directory).into_bytes());
     let mut run =
         Run { keys: keys.collect(), given_back: vec![None; locks], tally: Tally::new(), errors: 0 };
-    let mut sides = [Side::new(options, locks)?, Side::new(options, locks)?];
+    let side = || Side::new(options, locks);
+    let mut sides = [side()?, side()?, side()?];
     for (number, key) in run.keys.iter().enumerate() {
         for side in &mut sides {
             side.ask(number, key)?;
@@ -133,6 +148,7 @@ pub fn run_locks(options: &Options, locks: usize) -> Result<LockReport, BenchErr
         }
     }
     let seconds = (started.elapsed() - measured_from.unwrap_or_default()).as_secs_f64();
+    sides.iter_mut().for_each(Side::end);
     Ok(run.tally.to_lock_report(locks, run.errors, seconds))
 }
 

@@ -296,9 +296,12 @@ fn watchers_and_locks_are_measured() {
     let report = node.json(&format!("bench watch {load} --watchers 20 --rate 500"));
     assert_eq!((&report["watchers_up_to_date"], &report["errors"]), (&20.into(), &0.into()));
     assert!(report["told_per_s"].as_f64().unwrap() > 20.0, "{report}");
-    let report = node.json(&format!("bench lock {load} --locks 5"));
-    assert_eq!(report["errors"], 0);
-    assert!(report["handovers_per_s"].as_f64().unwrap() > 10.0, "{report}");
+    // The second run finds nothing that the first one holds.
+    for _ in 0..2 {
+        let report = node.json(&format!("bench lock {load} --locks 5"));
+        assert_eq!(report["errors"], 0);
+        assert!(report["handovers_per_s"].as_f64().unwrap() > 10.0, "{report}");
+    }
 }
 
 #[test]

@@ -361,11 +361,11 @@ pub(super) enum BenchVerb {
               value_parser = clap::value_parser!(u32).range(1..))]
         rate: u32,
     },
-    /// Hand locks over from one client to another and back.
+    /// Let locks go round three clients, and measure from giving back to the next one holding.
     Lock {
         #[command(flatten)]
         load: LoadArguments,
-        /// Locks that go back and forth.
+        /// Locks that go round.
         #[arg(long, value_name = "N", default_value_t = 100,
               value_parser = clap::value_parser!(u32).range(1..))]
         locks: u32,
