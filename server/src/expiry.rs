@@ -81,14 +81,19 @@ async fn sleep_until_due(group: &Group<KvStateMachine>, clock: &Clock, desk: &Ex
         let next = group.with_machine(|machine| machine.tree().next_expiry());
         let now_ms = group.time_ms();
         let wait = match next {
-            Some(deadline_ms) if deadline_ms < now_ms + early_ms() => return,
-            Some(deadline_ms) => Duration::from_millis(deadline_ms + 1 - now_ms),
+            Some(deadline_ms) if deadline_ms + late_ms() < now_ms + early_ms() => return,
+            Some(deadline_ms) => Duration::from_millis(deadline_ms + late_ms() + 1 - now_ms),
             None => SLEEP_MAX,
         };
         desk.awaited_ms.set(next.unwrap_or(u64::MAX));
         race(desk.wake.wait(), clock.sleep(wait.min(SLEEP_MAX))).await;
         desk.awaited_ms.set(0);
     }
+}
+
+/// How much too late things expire when that is planted.
+fn late_ms() -> u64 {
+    if is_on(Bug::ExpiryLate) { 3_000 } else { 0 }
 }
 
 /// How much too early things expire when that is planted.
@@ -106,7 +111,7 @@ fn propose_round(
     group.advance_time();
     group.with_machine(|machine| {
         // The time of an entry has lost its fraction: only the following millisecond is late enough.
-        let over_ms = group.time_ms().saturating_sub(1) + early_ms();
+        let over_ms = (group.time_ms() + early_ms()).saturating_sub(1 + late_ms());
         for expired in machine.tree().due(over_ms).take(ROUND_MAX) {
             body.clear();
             encode_expire(&mut Writer::new(body), expired.key, expired.ttl_index);

@@ -134,7 +134,8 @@ fn encode(identity: &Identity, block: &mut [u8]) {
     block[CRC_AT..BODY_AT].copy_from_slice(&crc.to_le_bytes());
 }
 
-pub(crate) fn decode(block: &[u8]) -> Option<Identity> {
+/// The identity in a block; none if it is damaged.
+pub fn decode(block: &[u8]) -> Option<Identity> {
     let crc = u32::from_le_bytes(block.get(CRC_AT..BODY_AT)?.try_into().ok()?);
     if block.get(..8)? != MAGIC || crc32fast::hash(block.get(BODY_AT..)?) != crc {
         return None;

@@ -88,17 +88,29 @@ pub fn hunt(bug: Bug, patience: Patience) -> Hunt {
     }
 }
 
-/// The hunts as a table of Markdown.
-pub fn table(hunts: &[Hunt]) -> String {
+/// The hunt as a row of a table of Markdown.
+fn row(hunt: &Hunt) -> String {
+    let Hunt { bug, seeds, elapsed, found } = hunt;
+    let noticed =
+        found.as_ref().map_or("–".to_owned(), |found| format!("{:?}", found.violation.rule));
+    let seconds = elapsed.as_secs_f64();
+    let (name, wrong) = (bug.name(), bug.wrong());
+    format!("| `{name}` | {wrong} | {seeds} | {seconds:.1} | {noticed} |\n")
+}
+
+/// A table with a row for each hunt, and those rows of an earlier one that are about other bugs.
+fn table(earlier: &str, hunts: &[Hunt]) -> String {
     let mut table = "| bug | what is wrong | seeds | seconds | what noticed it |\n\
                      |---|---|--:|--:|---|\n"
         .to_owned();
-    for Hunt { bug, seeds, elapsed, found } in hunts {
-        let noticed =
-            found.as_ref().map_or("–".to_owned(), |found| format!("{:?}", found.violation.rule));
-        let seconds = elapsed.as_secs_f64();
-        let (name, wrong) = (bug.name(), bug.wrong());
-        table += &format!("| `{name}` | {wrong} | {seeds} | {seconds:.1} | {noticed} |\n");
+    for bug in Bug::ALL {
+        let start = format!("| `{}` |", bug.name());
+        let known = earlier.lines().find(|line| line.starts_with(&start));
+        match (hunts.iter().find(|hunt| hunt.bug == *bug), known) {
+            (Some(hunt), _) => table += &row(hunt),
+            (None, Some(known)) => table += &format!("{known}\n"),
+            (None, None) => {}
+        }
     }
     table
 }
@@ -106,18 +118,18 @@ pub fn table(hunts: &[Hunt]) -> String {
 /// Where the table stands in a text.
 const MARKS: [&str; 2] = ["<!-- planted bugs -->\n", "<!-- end of planted bugs -->\n"];
 
-/// The text with the table between its marks.
+/// The text with the hunts in the table between its marks.
 ///
 /// # Errors
 /// When the marks are not there.
-pub fn with_table(text: &str, table: &str) -> Result<String, String> {
+pub fn with_hunts(text: &str, hunts: &[Hunt]) -> Result<String, String> {
     let [begin, end] = MARKS;
     let places = text.find(begin).zip(text.find(end));
     match places {
         Some((from, to)) if from < to => {
-            let (before, after) = (text.get(..from), text.get(to..));
-            let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-            Ok(format!("{before}{begin}{table}{after}"))
+            let part = |range| text.get(range).unwrap_or_default();
+            let table = table(part(from..to), hunts);
+            Ok(format!("{}{begin}{table}{}", part(0..from), part(to..text.len())))
         }
         _ => Err(format!("it has no line `{}` and `{}`", begin.trim(), end.trim())),
     }
@@ -136,9 +148,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table_takes_the_place_of_the_one_before() {
+    fn hunts_take_the_place_of_earlier_ones_and_leave_others() {
+        let hunt = |bug, seeds| Hunt { bug, seeds, elapsed: Duration::ZERO, found: None };
         let text = |table| format!("a\n{}{table}{}b\n", MARKS[0], MARKS[1]);
-        assert_eq!(with_table(&text("old\n"), "new\n"), Ok(text("new\n")));
-        assert!(with_table("a\n", "new\n").is_err());
+        let both = [hunt(Bug::SecondVote, 1), hunt(Bug::TwoHolders, 2)];
+        let with_both = with_hunts(&text("old\n".to_owned()), &both).unwrap();
+        assert_eq!(with_both, text(table("", &both)));
+        let again = with_hunts(&with_both, &[hunt(Bug::TwoHolders, 3)]).unwrap();
+        assert_eq!(again, text(table("", &[both[0].clone(), hunt(Bug::TwoHolders, 3)])));
+        assert!(with_hunts("a\n", &both).is_err());
     }
 }

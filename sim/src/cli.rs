@@ -99,7 +99,7 @@ struct BugsArguments {
     /// Minutes after which it does.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
-    /// Write the table of all into this file, between its two marks.
+    /// Write a row for each into the table in this file, between its two marks.
     #[arg(long)]
     write: Option<std::path::PathBuf>,
     /// The first seed.
@@ -118,7 +118,9 @@ const USAGE: u8 = 2;
 /// Carries out what the command line says.
 pub fn main() -> ExitCode {
     // A run that panics is a find, which is told with everything that belongs to it.
-    std::panic::set_hook(Box::new(|_| {}));
+    if cfg!(panic = "unwind") {
+        std::panic::set_hook(Box::new(|_| {}));
+    }
     match Arguments::parse().verb {
         Verb::Run(arguments) => run_seeds(&arguments),
         Verb::Replay(arguments) => {
@@ -179,6 +181,7 @@ fn run_seeds(arguments: &RunArguments) -> ExitCode {
     }
     println!("{}", line(&totals));
     println!("{}", faults(&totals));
+    println!("{}", totals.coverage);
     let Some(found) = found else {
         println!("no rule was broken");
         return ExitCode::SUCCESS;
@@ -223,7 +226,7 @@ fn bugs(arguments: &BugsArguments) -> ExitCode {
         hunts.push(hunt);
     }
     if let Some(path) = &arguments.write
-        && let Err(error) = write_table(path, &bugs::table(&hunts))
+        && let Err(error) = write_hunts(path, &hunts)
     {
         eprintln!("error: {}: {error}", path.display());
         return ExitCode::from(USAGE);
@@ -231,9 +234,9 @@ fn bugs(arguments: &BugsArguments) -> ExitCode {
     code
 }
 
-fn write_table(path: &std::path::Path, table: &str) -> Result<(), String> {
+fn write_hunts(path: &std::path::Path, hunts: &[bugs::Hunt]) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    std::fs::write(path, bugs::with_table(&text, table)?).map_err(|error| error.to_string())
+    std::fs::write(path, bugs::with_hunts(&text, hunts)?).map_err(|error| error.to_string())
 }
 
 /// Enough to see what it is about.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use client::{GroupId, NodeId, Server};
+use client::{GroupId, KeyState, NodeId, Server};
 use moment::Moment;
 use raft_host::GroupError;
 use runtime::sim::{CrashKind, Ending, NodeKey, Run, World};
@@ -18,7 +18,7 @@ use crate::check::Members;
 use crate::plan::Plan;
 use crate::violation::{Rule, Violation};
 use crate::witness::{self, NodeWitness};
-use crate::workload::{Errand, Operator, Program};
+use crate::workload::{Errand, Operator, Program, Watcher, WatcherPlan};
 
 /// All processes of a run.
 pub struct Cluster {
@@ -28,6 +28,8 @@ pub struct Cluster {
     pub programs: Vec<Program>,
     /// The operators, by number.
     pub operators: Vec<Operator>,
+    /// The watchers, by number.
+    pub watchers: Vec<Watcher>,
     /// The first so many servers are the members of all groups at their founding.
     founders: u16,
     groups: std::ops::Range<i32>,
@@ -80,7 +82,9 @@ pub struct Excuses {
 
 /// Nodes from here on are client programs.
 const FIRST_PROGRAM: u16 = 100;
-/// And from here on they are operators.
+/// From here on they are watchers.
+const FIRST_WATCHER: u16 = 150;
+/// And from here on operators.
 const FIRST_OPERATOR: u16 = 200;
 /// Writes after which one before them is known to have been acknowledged.
 const WITNESSES: u64 = 4;
@@ -102,11 +106,12 @@ impl Cluster {
             has_served: false,
             was_wiped: false,
         });
-        let (programs, operators) = (Vec::new(), Vec::new());
+        let (programs, operators, watchers) = (Vec::new(), Vec::new(), Vec::new());
         Cluster {
             servers: servers.collect(),
             programs,
             operators,
+            watchers,
             founders: plan.members,
             groups: 0..i32::from(plan.groups),
             members,
@@ -164,6 +169,52 @@ impl Cluster {
     /// The node of a program.
     pub fn program_key(number: usize) -> NodeKey {
         NodeKey(FIRST_PROGRAM + number as u16)
+    }
+
+    /// The nodes of the watchers.
+    pub fn watcher_keys(&self) -> impl Iterator<Item = NodeKey> {
+        (0..self.watchers.len() as u16).map(|number| NodeKey(FIRST_WATCHER + number))
+    }
+
+    /// Has somebody watch keys.
+    pub fn add_watcher(&mut self, world: &World, group: GroupId, keys: Vec<Vec<u8>>) {
+        let number = self.watchers.len() as u16;
+        let servers = self.addresses();
+        self.watchers.push(Watcher::new(WatcherPlan { number, group, servers, keys }));
+        self.start_watcher(world, usize::from(number));
+    }
+
+    /// Ends a watcher and starts it anew.
+    pub fn start_watcher(&mut self, world: &World, number: usize) {
+        let Some(watcher) = self.watchers.get_mut(number) else { return };
+        let key = NodeKey(FIRST_WATCHER + number as u16);
+        world.crash(key, CrashKind::Kill);
+        let watcher = watcher.reborn();
+        let main = move |shard: Shard| {
+            let watcher = watcher.clone();
+            async move {
+                watcher.run(shard).await;
+                Ok::<(), BootError>(())
+            }
+        };
+        drop(world.start(key, 1, main));
+    }
+
+    /// Whether every watcher knows the state that the leader of its group has.
+    pub fn watchers_are_up_to_date(&self) -> bool {
+        self.watchers.iter().all(|watcher| {
+            let group = raft_core::GroupId(watcher.plan().group.0);
+            let Some(leader) = self.members().leader(group) else { return false };
+            watcher.plan().keys.iter().all(|key| {
+                let sight = watcher.last_sight(key);
+                let told = sight.map(|sight| (sight.index, sight.state));
+                match (witness::node_of(leader, group, key), told) {
+                    (Some((updated, state)), Some(told)) => told == (updated, state),
+                    (None, told) => told.is_none_or(|(_, state)| state == KeyState::Missing),
+                    (Some(_), None) => false,
+                }
+            })
+        })
     }
 
     /// Starts a server unless it runs.
@@ -408,6 +459,15 @@ fn configuration(plan: &Plan, number: u16) -> Config {
     config.log.spare_segments = settings.spare_segments;
     config.log.batch_bytes_max = ByteSize::kib(settings.batch_kib);
     config.log.cache_bytes_max = ByteSize::kib(settings.cache_kib);
+    let snapshots = &settings.snapshots;
+    config.snapshot.interval = snapshots.interval;
+    config.snapshot.log_bytes = ByteSize::kib(snapshots.log_kib);
+    config.snapshot.keep = snapshots.keep;
+    config.snapshot.at_stop = snapshots.at_stop;
+    config.log.delete_delay = snapshots.delete_delay;
+    let [save, send] = snapshots.rates_kib;
+    config.snapshot.save_bytes_per_second = ByteSize::kib(save);
+    config.snapshot.send_bytes_per_second = ByteSize::kib(send);
     config.rpc.packet_bytes_max = ByteSize::kib(32);
     config.rpc.out_buffer_bytes_max = ByteSize::kib(settings.out_buffer_kib);
     config

@@ -10,6 +10,8 @@
 
 pub mod violation;
 
+pub mod coverage;
+pub mod ear;
 pub mod plan;
 pub mod story;
 

@@ -29,6 +29,8 @@ pub struct Plan {
     pub programs: u16,
     /// Strands of each program.
     pub strands: u16,
+    /// Programs that watch keys.
+    pub watchers: u16,
     /// Operations of each strand.
     pub operations: u64,
     /// Connections of a program to each server.
@@ -72,6 +74,25 @@ pub struct ServerPlan {
     pub pending_tasks: u32,
     /// Answers that a client may leave unread.
     pub out_buffer_kib: u64,
+    /// When snapshots are saved.
+    pub snapshots: SnapshotPlan,
+}
+
+/// When snapshots are saved, and what is kept of them and of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SnapshotPlan {
+    /// Time between two; zero for never.
+    pub interval: Duration,
+    /// Log between two; zero for never.
+    pub log_kib: u64,
+    /// How many stay.
+    pub keep: u16,
+    /// Whether one is saved at an orderly end.
+    pub at_stop: bool,
+    /// Time for which log stays that no snapshot needs.
+    pub delete_delay: Duration,
+    /// Bytes saved in a second, and sent in one.
+    pub rates_kib: [u64; 2],
 }
 
 impl Plan {
@@ -90,6 +111,7 @@ impl Plan {
             groups: 1 + choose("plan.groups", 3) as u16,
             programs: 1 + choose("plan.programs", 5) as u16,
             strands: 1 + choose("plan.strands", 4) as u16,
+            watchers: choose("plan.watchers", 3) as u16,
             operations: 8 + choose("plan.operations", 120),
             connections: 1 + choose("plan.connections", 2) as usize,
             call_timeout: millis(100 << choose("plan.patience", 5)),
@@ -145,6 +167,30 @@ impl ServerPlan {
             cache_kib: 8 << choose("plan.cache", 6),
             pending_tasks: 1_024 >> choose("plan.pending", 8),
             out_buffer_kib: 256 >> choose("plan.answers", 7),
+            snapshots: SnapshotPlan::draw(world),
+        }
+    }
+}
+
+impl SnapshotPlan {
+    /// In every second run there are many, and the log is dropped behind them.
+    fn draw(world: &World) -> SnapshotPlan {
+        let choose = |site, n| world.choose(site, n);
+        let is_often = choose("plan.snapshot", 2) == 1;
+        let millis = Duration::from_millis;
+        SnapshotPlan {
+            interval: match choose("plan.snapshot.interval", 3) {
+                2 if is_often => millis(50 << choose("plan.snapshot.interval.scale", 6)),
+                _ => Duration::ZERO,
+            },
+            log_kib: if is_often { 8 << choose("plan.snapshot.log", 5) } else { 0 },
+            keep: 1 + choose("plan.snapshot.keep", 3) as u16,
+            at_stop: choose("plan.snapshot.stop", 2) == 0,
+            delete_delay: millis(1 << choose("plan.snapshot.delay", 12)),
+            rates_kib: [
+                64 << choose("plan.snapshot.save-rate", 8),
+                64 << choose("plan.snapshot.send-rate", 8),
+            ],
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One run: a world, a cluster, clients, a storm, then calm, and the checks.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -12,8 +13,10 @@ use runtime::sim::{
     Beyond, CrashKind, FailureCause, NodeKey, Recording, What, World, WorldOptions,
 };
 
-use crate::check::{KeysChecked, Members, check_keys, check_revisions};
+use crate::check::{KeysChecked, Members, check_keys, check_revisions, check_watches};
 use crate::cluster::{Cluster, groups};
+use crate::coverage::{Coverage, Rare};
+use crate::ear;
 use crate::fault::{Storm, Strikes};
 use crate::plan::Plan;
 use crate::story::Story;
@@ -52,6 +55,8 @@ pub struct Report {
     pub simulated: Duration,
     /// Faults.
     pub strikes: Strikes,
+    /// What has happened to the members.
+    pub coverage: Coverage,
     /// Calls, and those of them that were carried out for sure.
     pub calls: (usize, usize),
     /// Keys whose history was searched.
@@ -77,6 +82,7 @@ pub fn run(source: &Source, keep: Keep) -> Report {
         Source::Seed(seed) => World::new(options(*seed, keep.tape)),
         Source::Tape(tape) => World::replay(options(0, keep.tape), tape, Beyond::Zero),
     };
+    ear::listen(keep.story);
     let mut stage = Stage::new(&world, keep);
     let outcome = catch_unwind(AssertUnwindSafe(|| stage.play()));
     let violation = match outcome {
@@ -105,6 +111,10 @@ struct Stage<'a> {
     storm: Storm,
     story: Story,
     keys: KeysChecked,
+    /// What the history shows to have happened.
+    seen: Coverage,
+    /// The newest entries when the calm began, and before it ended.
+    calm: [BTreeMap<GroupId, u64>; 2],
     /// The node whose fiber ran last.
     polled: Rc<Cell<Option<NodeKey>>>,
     keep: Keep,
@@ -131,7 +141,8 @@ impl<'a> Stage<'a> {
         let storm = Storm::new(&plan, history.clone());
         let story = Story::new(keep.story);
         let keys = KeysChecked::default();
-        Stage { world, plan, cluster, history, storm, story, keys, polled, keep }
+        let (seen, calm) = (Coverage::default(), Default::default());
+        Stage { world, plan, cluster, history, storm, story, keys, seen, calm, polled, keep }
     }
 
     fn play(&mut self) -> Result<(), Violation> {
@@ -145,11 +156,25 @@ impl<'a> Stage<'a> {
             let strands = strands.map(|_| Operations::draw(self.world, shape, count)).collect();
             self.add_program(ProgramPlan { strands, ..self.program(group) });
         }
+        for number in 0..self.plan.watchers {
+            let group = GroupId(i32::from(number % self.plan.groups));
+            let keys = self.plan.shape.watched_keys(self.world);
+            self.cluster.add_watcher(self.world, group, keys);
+        }
         self.weather_storm()?;
         self.calm_down()?;
+        self.calm[0] = self.ends_of_logs();
         self.read_everything()?;
+        self.calm[1] = self.ends_of_logs();
         self.die_and_read_again()?;
         self.check_history()
+    }
+
+    /// The newest entry of each group.
+    fn ends_of_logs(&self) -> BTreeMap<GroupId, u64> {
+        let members = self.cluster.members();
+        let end = |group: GroupId| Some(members.log(raft_core::GroupId(group.0)).last()?.index);
+        groups(&self.plan).filter_map(|group| Some((group, end(group)?))).collect()
     }
 
     /// A program of a group that does nothing yet.
@@ -221,7 +246,19 @@ impl<'a> Stage<'a> {
             self.storm.settle(self.world, &mut self.cluster);
             self.until(end, "changes of members come to an end", are_back)?;
         }
+        self.until(end, "who leads has a vote", |stage| stage.cluster.members().leaders_vote())?;
         self.until_ready(end)
+    }
+
+    /// What operators were told.
+    fn check_told(&self) -> Result<(), Violation> {
+        let members = self.cluster.members();
+        for operator in &self.cluster.operators {
+            for told in operator.told() {
+                members.check_told(raft_core::GroupId(operator.group.0), &told)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the damage is done to more servers than a group can lose.
@@ -265,6 +302,10 @@ impl<'a> Stage<'a> {
         self.until(end, "all members have applied the same", |stage| {
             let members = stage.cluster.members();
             groups(&stage.plan).all(|group| members.are_level(raft_core::GroupId(group.0)))
+        })?;
+        let end = self.world.now() + CALM_MAX;
+        self.until(end, "watchers know the last state", |stage| {
+            stage.is_beyond_help() || stage.cluster.watchers_are_up_to_date()
         })
     }
 
@@ -317,16 +358,20 @@ impl<'a> Stage<'a> {
     ) -> Result<(), Violation> {
         let limit = until.since(self.world.now());
         let stage = &*self;
+        let mut said = Vec::new();
         let stopped = self.world.run_until(
-            |_| {
+            |world| {
                 if let Some(node) = stage.polled.take() {
                     stage.cluster.observe(node);
+                    let lines = ear::take_lines().into_iter();
+                    said.extend(lines.map(|line| (world.now(), format!("{node}: {line}"))));
                 }
                 stage.cluster.members().violation().is_some() || condition(stage)
             },
             limit,
         );
         self.history.set_now(self.world.now());
+        said.into_iter().for_each(|(at, line)| self.story.tell(at, || line));
         if let Err(failure) = stopped {
             let rule = match failure.cause {
                 FailureCause::Panicked(_) => Rule::Panic,
@@ -345,18 +390,36 @@ impl<'a> Stage<'a> {
     }
 
     fn check_history(&mut self) -> Result<(), Violation> {
+        self.check_told()?;
         let calls = self.history.snapshot();
         for group in groups(&self.plan) {
             let of_group: Vec<_> =
                 calls.iter().filter(|call| call.group == group).cloned().collect();
             let members = self.cluster.members();
             let log = members.log(raft_core::GroupId(group.0));
-            check_revisions(log, &of_group)?;
+            let (from, to) = (self.calm[0].get(&group), self.calm[1].get(&group));
+            let calm = from.copied().unwrap_or(u64::MAX)..to.copied().unwrap_or(0);
+            let model = check_revisions(log, &of_group, calm, &mut self.seen)?;
+            let last = log.last().map_or(0, |entry| entry.index);
+            for watcher in &self.cluster.watchers {
+                if watcher.plan().group == group {
+                    let sights = watcher.sights();
+                    self.seen.add_many(Rare::Told, sights.len() as u64);
+                    check_watches(&model, last, &sights)?;
+                }
+            }
             let checked = check_keys(&of_group)?;
             self.keys.keys += checked.keys;
             self.keys.undecided += checked.undecided;
         }
         Ok(())
+    }
+
+    fn coverage(&self) -> Coverage {
+        let mut coverage = self.cluster.members().coverage().clone();
+        coverage.merge(&ear::coverage());
+        coverage.merge(&self.seen);
+        coverage
     }
 
     fn report(&self, violation: Option<Violation>) -> Report {
@@ -367,6 +430,7 @@ impl<'a> Stage<'a> {
             events: self.world.events(),
             simulated: Duration::from_nanos(self.world.now().as_nanos()),
             strikes: self.storm.strikes().clone(),
+            coverage: self.coverage(),
             calls: self.history.counts(),
             keys: self.keys,
             tape: if self.keep.tape { self.world.recording() } else { Recording::default() },

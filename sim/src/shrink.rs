@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use runtime::sim::Recording;
 
 use crate::run::{Keep, Report, Source, run};
-use crate::violation::Rule;
+use crate::violation::Violation;
 
 /// A tape being shrunk.
 pub struct Shrinking {
-    rule: Rule,
+    violation: Violation,
     tape: Recording,
     tries: usize,
     tries_max: usize,
@@ -23,8 +23,8 @@ impl Shrinking {
     /// Begins with a run that breaks a rule; none if it does not.
     pub fn of(source: &Source, tries_max: usize) -> Option<Shrinking> {
         let report = run(source, Keep { tape: true, story: false });
-        let rule = report.violation?.rule;
-        Some(Shrinking { rule, tape: report.tape, tries: 0, tries_max })
+        let violation = report.violation?;
+        Some(Shrinking { violation, tape: report.tape, tries: 0, tries_max })
     }
 
     /// The tape as it is now.
@@ -57,7 +57,7 @@ impl Shrinking {
         }
         self.tries += 1;
         let report = run(&Source::Tape(tape.clone()), Keep::default());
-        let is_same = report.violation.is_some_and(|violation| violation.rule == self.rule);
+        let is_same = report.violation.is_some_and(|violation| violation.is_like(&self.violation));
         if is_same {
             self.tape = tape;
             tell(self);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::coverage::Coverage;
 use crate::fault::Strikes;
 use crate::run::{Keep, Report, Source, run};
 use crate::violation::{Rule, Violation};
@@ -41,6 +42,8 @@ pub struct Totals {
     pub keys: (u64, u64),
     /// Faults.
     pub strikes: Strikes,
+    /// What has happened to the members.
+    pub coverage: Coverage,
     /// Real time.
     pub elapsed: Duration,
 }
@@ -55,6 +58,7 @@ impl Totals {
         self.keys.0 += report.keys.keys as u64;
         self.keys.1 += report.keys.undecided as u64;
         self.strikes.merge(&report.strikes);
+        self.coverage.merge(&report.coverage);
     }
 }
 
@@ -86,15 +90,19 @@ pub fn soak(soak: Soak, tell: impl Fn(&Totals) + Sync) -> (Totals, Option<Found>
         started: Instant::now(),
     };
     std::thread::scope(|scope| {
-        for _ in 1..soak.jobs {
-            scope.spawn(|| work(&soak, &progress, &tell));
+        for _ in 0..soak.jobs {
+            let worker = std::thread::Builder::new().stack_size(STACK_BYTES);
+            let worker = worker.spawn_scoped(scope, || work(&soak, &progress, &tell));
+            assert!(worker.is_ok(), "a thread can be started");
         }
-        work(&soak, &progress, &tell);
     });
     let totals = lock(&progress.totals).clone();
     let found = lock(&progress.found).clone();
     (totals, found)
 }
+
+/// A server's main fiber is large, and moved about while it is made.
+const STACK_BYTES: usize = 32 << 20;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

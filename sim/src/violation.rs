@@ -36,6 +36,22 @@ pub enum Rule {
     MembersChange,
     /// Without faults, nobody stands for election.
     Calm,
+    /// Whom a member takes for the leader of its term leads it.
+    KnownLeader,
+    /// While a lease holds nobody else leads, and who reads by it has applied whatever anybody has.
+    Lease,
+    /// Two logs with the same entry are the same before it.
+    LogMatching,
+    /// What was durable is there after every restart, or its loss is told.
+    Durable,
+    /// What a leader counts as held by a member was made durable by that member.
+    Acknowledged,
+    /// A node on a new disk does not vote before it has what it had acknowledged on the old one.
+    NewDisk,
+    /// Log is dropped only where a snapshot has it.
+    SnapshotCovers,
+    /// What an operator was told about the members is so.
+    OperatorAnswer,
     /// Term, commit and applied index never go back in a process.
     Monotonic,
     /// applied ≤ committed ≤ last, durable ≤ last.
@@ -60,6 +76,8 @@ pub enum Rule {
     Expiry,
     /// Each read equals the state at some point of its time.
     Read,
+    /// Watchers are told states that there were, each once and in their order.
+    Watch,
     /// The history of each key is linearizable.
     Linearizable,
     /// Without faults, everything is answered in time.
@@ -74,6 +92,15 @@ impl Violation {
     /// A violation of `rule`.
     pub fn new(rule: Rule, what: impl Into<String>) -> Violation {
         Violation { rule, what: what.into() }
+    }
+
+    /// Whether both tell of the same thing: where a rule has many ways to be broken, in the same way.
+    pub fn is_like(&self, other: &Violation) -> bool {
+        let has_ways = matches!(self.rule, Rule::Liveness | Rule::Panic | Rule::Ending);
+        let words = |violation: &Violation| -> String {
+            violation.what.chars().filter(|character| !character.is_ascii_digit()).collect()
+        };
+        self.rule == other.rule && (!has_ways || words(self) == words(other))
     }
 }
 

@@ -12,6 +12,7 @@ use kv_api::{
     Condition, KvNode, Owner, Repeated, RootKey, Step, StepKind, Subject, TransactionRequest,
     check_key, split_key,
 };
+use planted::{Bug, is_on};
 use wire::BizCode;
 
 use crate::machine::{Machine, Verdict};
@@ -70,9 +71,14 @@ impl Machine {
         if request.check().is_err() {
             return Outcome::Malformed;
         }
-        let held = request.conditions.iter().all(|condition| self.holds(&condition));
+        let held = request.conditions.iter().all(|condition| self.holds(&condition))
+            || is_on(Bug::ConditionsIgnored);
         let list = if held { request.then } else { request.otherwise };
         if let Err(codes) = self.rehearse(owner, list) {
+            if is_on(Bug::TransactionHalfDone) {
+                let before = list.iter().zip(1..codes.len()).map(|(step, _)| step);
+                before.for_each(|step| drop(self.carry_out(stamp, owner, &step)));
+            }
             let results = codes.into_iter().map(StepResult::of_code).collect();
             return Outcome::Transaction(TransactionOutcome { held, results, done: false });
         }

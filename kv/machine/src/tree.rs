@@ -156,7 +156,7 @@ impl Tree {
         if let Some(lifetime) = node.lifetime() {
             self.deadlines.remove(&lifetime, id);
         }
-        if node.marks.contains(Marks::WATCHED) {
+        if node.marks.contains(Marks::WATCHED) && !is_on(Bug::RemovalUntold) {
             self.watched.removed(node.key(), stamp.index);
         }
         if is_on(Bug::RemovalUnnoticed) {

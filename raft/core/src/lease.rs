@@ -64,14 +64,11 @@ impl Leader {
 
     /// A read begins now.
     pub(crate) fn read(&self, node: &mut Node) -> ReadAnswer {
-        let has_begun = node.commit() >= self.first || is_on(Bug::ReadBeforeOwnEntry);
-        let proven = has_begun && self.lease_holds(node, node.now);
-        let has_applied = node.applied() >= node.commit() || is_on(Bug::ReadBeforeApplied);
-        if proven && has_applied {
+        if self.reads_at_once(node, node.now) {
             return ReadAnswer::Now;
         }
         let token = node.reads.join();
-        if proven {
+        if self.has_proof(node, node.now) {
             let index = node.commit();
             let proven = node.reads.prove_all(index, node.now);
             Self::answer_remote(node, proven);
@@ -81,8 +78,7 @@ impl Leader {
 
     /// A read begins on another node.
     pub(crate) fn on_read_index(&self, node: &mut Node, from: NodeId, context: u64) {
-        let has_begun = node.commit() >= self.first || is_on(Bug::ReadBeforeOwnEntry);
-        let proven = has_begun && self.lease_holds(node, node.now);
+        let proven = self.has_proof(node, node.now);
         if proven || node.reads.remote_len() >= REMOTE_READS_MAX {
             let index = proven.then_some(node.commit());
             node.send(from, Body::ReadIndexReply(ReadIndexReply { context, index }));
@@ -97,6 +93,18 @@ impl Leader {
             let index = Some(proven.index);
             node.send(to, Body::ReadIndexReply(ReadIndexReply { context, index }));
         }
+    }
+
+    /// Whether a read that began at `now` would be answered without waiting for anything.
+    pub(crate) fn reads_at_once(&self, node: &Node, now: Moment) -> bool {
+        let has_applied = node.applied() >= node.commit() || is_on(Bug::ReadBeforeApplied);
+        has_applied && self.has_proof(node, now)
+    }
+
+    /// Whether the commit index covers whatever anybody was told before `now`.
+    fn has_proof(&self, node: &Node, now: Moment) -> bool {
+        let has_begun = node.commit() >= self.first || is_on(Bug::ReadBeforeOwnEntry);
+        has_begun && self.lease_holds(node, now)
     }
 
     /// Whether nobody else can lead at `now`.

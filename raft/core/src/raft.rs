@@ -199,6 +199,11 @@ impl Raft {
         }
     }
 
+    /// Whether [`Raft::read`] would be [`ReadAnswer::Now`]; for those who look on.
+    pub fn reads_at_once(&self, now: Moment) -> bool {
+        self.as_leader().is_some_and(|leader| leader.reads_at_once(&self.node, now))
+    }
+
     /// The nodes this leader replicates to; empty on other nodes.
     pub fn followers(&self) -> impl Iterator<Item = NodeId> {
         self.as_leader().into_iter().flat_map(|leader| leader.progress.iter().map(|p| p.id))

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use raft_core::{GroupId, Index, Message, NodeId, ReadAnswer, ReadToken, RoleName, Status};
+use raft_core::{GroupId, Index, Message, NodeId, ReadAnswer, ReadToken, RoleName, Status, Term};
 
 use crate::error::GroupError;
 use crate::execute::{Life, Shared};
@@ -139,6 +139,18 @@ impl<M: StateMachine> Group<M> {
     pub fn lease_holds(&self) -> bool {
         let now = self.0.shard.clock().now();
         self.0.core.borrow().raft.lease_holds(now)
+    }
+
+    /// Whether a read of [`ReadLevel::Leader`] that began now would be [`ReadGate::Ready`]. Nothing
+    /// changes: for those who look on.
+    pub fn reads_at_once(&self) -> bool {
+        let now = self.0.shard.clock().now();
+        self.0.core.borrow().raft.reads_at_once(now)
+    }
+
+    /// The term of an entry that the log still has.
+    pub fn term_of(&self, index: Index) -> Option<Term> {
+        self.0.core.borrow().raft.term_of(index)
     }
 
     /// Waits until the reads of `token` can be answered.

@@ -113,6 +113,8 @@ bugs! {
     OverwriteUnnoticed = "overwrite-unnoticed";
     /// Things expire half a second early.
     ExpiryEarly = "expiry-early";
+    /// Things expire three seconds late.
+    ExpiryLate = "expiry-late";
     /// What is due expires although its countdown was begun again.
     RestartedCountdownIgnored = "restarted-countdown-ignored";
     /// Whoever keeps something alive is told so, and it is not.
@@ -145,6 +147,18 @@ bugs! {
     RemovalUnnoticed = "removal-unnoticed";
     /// Of several values the last one is not set.
     BatchCutShort = "batch-cut-short";
+    /// A transaction is done whatever its conditions say.
+    ConditionsIgnored = "conditions-ignored";
+    /// Of a transaction that is refused the steps before are done.
+    TransactionHalfDone = "transaction-half-done";
+    /// Watchers are not told that a node is gone.
+    RemovalUntold = "removal-untold";
+    /// A watcher that did not get a notice is not told again.
+    NoticeLost = "notice-lost";
+    /// What changes while a snapshot is saved is in it as it is later.
+    SnapshotOfLater = "snapshot-of-later";
+    /// Log is dropped up to the newest snapshot, though the one before is to be of use.
+    LogDroppedEarly = "log-dropped-early";
     /// An answer goes to the neighbour of the call it is for.
     AnswersSwapped = "answers-swapped";
     /// Reads are answered whoever leads.

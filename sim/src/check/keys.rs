@@ -6,7 +6,7 @@ use client::BizCode;
 
 use super::register::{Action, Decision, RegisterCall, Value, decide};
 use crate::violation::{Rule, Violation};
-use crate::workload::{Answer, Call, Request};
+use crate::workload::{Act, Answer, Call, Request, Transacted, Transaction};
 
 /// Configurations that the search for one key may try.
 const LIMIT: usize = 100_000;
@@ -127,9 +127,40 @@ fn split<'a>(call: &'a Call, mut each: impl FnMut(&'a [u8], KeyAction<'a>)) {
                 each(key, KeyAction::Remove(removed(position)));
             }
         }
+        Request::Transaction(transaction) => transacted(call, transaction, &mut each),
         Request::Cas(key, expected, new) => {
             let action = KeyAction::Swap(expected.as_deref(), new.as_deref(), removed(0));
             each(key, action);
+        }
+    }
+}
+
+/// What a transaction is known to have done, or may have done.
+fn transacted<'a>(
+    call: &'a Call,
+    transaction: &'a Transaction,
+    each: &mut impl FnMut(&'a [u8], KeyAction<'a>),
+) {
+    let lists = match &call.answer {
+        Answer::Transacted { transacted: Transacted { done: Err(_), .. }, .. } => return,
+        Answer::Transacted { transacted: Transacted { held: true, .. }, .. } => {
+            vec![&transaction.then]
+        }
+        Answer::Transacted { .. } => vec![&transaction.otherwise],
+        _ => vec![&transaction.then, &transaction.otherwise],
+    };
+    for list in lists {
+        // Only the last step about a key is seen by others.
+        let last: BTreeMap<&Vec<u8>, &Act> = list
+            .iter()
+            .filter(|act| matches!(act, Act::Put(..) | Act::Remove(_)))
+            .map(|act| (act.key(), act))
+            .collect();
+        for (key, act) in last {
+            match act {
+                Act::Put(_, value) => each(key, KeyAction::Write(value, None)),
+                _ => each(key, KeyAction::Remove(None)),
+            }
         }
     }
 }

@@ -5,6 +5,22 @@ use kv_api::Owner;
 
 use super::model::{Life, Mark, Model, Stamp, parent};
 
+/// From when on expiries must be in time: since then there is a leader that nothing disturbs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Punctuality {
+    pub(super) from_ms: u64,
+}
+
+/// The most that an expiry may be late, beside a hundredth of its countdown.
+const LATE_MAX_MS: u64 = 1_000;
+
+impl Punctuality {
+    pub(super) fn is_late(self, life: Life, now_ms: u64) -> bool {
+        let due = life.deadline_ms().max(self.from_ms);
+        now_ms.saturating_sub(due) > LATE_MAX_MS + life.ttl_ms / 100
+    }
+}
+
 impl Model {
     pub(super) fn put_temporary(
         &mut self,
@@ -65,14 +81,19 @@ impl Model {
         BizCode::Success
     }
 
-    /// Carries out an expiry that the leader proposed.
+    /// Carries out an expiry that the leader proposed. Returns the countdown that is over.
     ///
     /// # Errors
     /// When it removes something before its time.
-    pub fn expire(&mut self, stamp: Stamp, key: &[u8], ttl_index: u64) -> Result<(), String> {
-        let Some(node) = self.present.get(key) else { return Ok(()) };
+    pub(super) fn expire(
+        &mut self,
+        stamp: Stamp,
+        key: &[u8],
+        ttl_index: u64,
+    ) -> Result<Option<Life>, String> {
+        let Some(node) = self.present.get(key) else { return Ok(None) };
         let Some(life) = node.life.filter(|life| life.ttl_index == ttl_index) else {
-            return Ok(());
+            return Ok(None);
         };
         if stamp.time_ms < life.deadline_ms() {
             return Err(format!(
@@ -87,7 +108,16 @@ impl Model {
             Mark::LockEntry => self.remove_lock_entry(stamp, key),
             _ => self.remove_subtree(stamp.index, key),
         }
-        Ok(())
+        Ok(Some(life))
+    }
+
+    /// What should have gone long before `now_ms`.
+    pub(super) fn overdue(&self, punctuality: Punctuality, now_ms: u64) -> Option<String> {
+        let mut lives = self.present.iter().filter_map(|(key, node)| Some((key, node.life?)));
+        let (key, life) = lives.find(|(_, life)| punctuality.is_late(*life, now_ms))?;
+        let deadline_ms = life.deadline_ms();
+        let key = String::from_utf8_lossy(key);
+        Some(format!("{key} is there at {now_ms} ms, and was to live until {deadline_ms} ms"))
     }
 
     pub(super) fn try_lock(

@@ -7,8 +7,12 @@ use raft_host::Entry;
 use runtime::sim::NodeKey;
 
 use super::elections::Elections;
+use super::logs::Logs;
+use super::memberships::Memberships;
 use super::revision::Applied;
+use crate::coverage::{Coverage, Rare};
 use crate::violation::{Rule, Violation};
+use crate::workload::Told;
 
 /// A member as its node sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +23,8 @@ pub struct Observation {
     pub group: GroupId,
     /// Whether the node leads.
     pub is_leader: bool,
+    /// Whether it stands for election, or was elected.
+    pub stands: bool,
     /// Whether it serves.
     pub is_ready: bool,
     /// Its term.
@@ -39,19 +45,42 @@ pub struct Observation {
     pub config: Config,
     /// The entry that says so.
     pub config_index: u64,
+    /// The entry before the log's first one.
+    pub boundary: u64,
+    /// The term of the log's last entry.
+    pub last_term: u32,
+    /// Whom it takes for the leader.
+    pub leader: Option<NodeKey>,
+    /// Whether it would answer a read that must see everything without asking anybody.
+    pub reads_at_once: bool,
+    /// What it counts, as a leader, as durable on others.
+    pub followers: Vec<(NodeKey, u64)>,
+}
+
+/// What is looked up of a member only when it matters.
+pub trait Eye {
+    /// The applied index and the hash of its state machine.
+    fn state(&self) -> (u64, u64);
+    /// The term of an entry that its log has.
+    fn term_of(&self, index: u64) -> Option<u32>;
+    /// Where its oldest snapshot ends, and its newest one; zero without any.
+    fn snapshots(&self) -> (u64, u64);
+    /// Other nodes that would answer reads at once by a lease of an earlier term.
+    fn leases_before(&self, term: u32) -> Vec<NodeKey>;
 }
 
 /// All members of all groups over the whole run.
 #[derive(Clone, Default)]
 pub struct Members {
     elections: Elections,
+    logs_seen: Logs,
+    memberships: Memberships,
+    coverage: Coverage,
     /// The members of each group, as the leader of the newest term has said.
     configs: BTreeMap<GroupId, (u32, ConfigEntry)>,
     now: BTreeMap<(NodeKey, GroupId), Observation>,
     /// What was durable when a node was last seen, also if it is down since.
     durable: BTreeMap<(NodeKey, GroupId), u64>,
-    /// What a lost disk had: acknowledged while it was there, and counted perhaps only later.
-    lost: BTreeMap<(NodeKey, GroupId), u64>,
     writes: BTreeMap<(NodeKey, GroupId), u64>,
     /// What is known to have been committed with enough copies.
     proven: BTreeMap<GroupId, u64>,
@@ -92,6 +121,21 @@ impl Members {
     /// The members of a group, and the leader who said so.
     pub fn config(&self, group: GroupId) -> Option<&(u32, ConfigEntry)> {
         self.configs.get(&group)
+    }
+
+    /// Whether what an operator was told is so.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check_told(&self, group: GroupId, told: &Told) -> Result<(), Violation> {
+        self.memberships.check(group, told)
+    }
+
+    /// Whether every leader votes, as far as its committed members say.
+    pub fn leaders_vote(&self) -> bool {
+        let leaders = self.now.values().filter(|seen| seen.is_leader);
+        let mut settled = leaders.filter(|seen| seen.config_index <= seen.commit);
+        settled.all(|seen| seen.config.halves().any(|half| half.votes(id_of(seen.node))))
     }
 
     /// How all members that run look, for people.
@@ -144,14 +188,17 @@ impl Members {
         self.restored.retain(|(other, _), _| *other != node);
     }
 
-    /// A member's disk was exchanged for an older or an empty one.
+    /// A member's disk was exchanged for an empty one.
     pub fn lost_disk(&mut self, node: NodeKey) {
-        self.elections.lost_disk(node);
-        let lost = self.durable.extract_if(.., |(other, _), _| *other == node);
-        for (key, durable) in lost {
-            let before = self.lost.entry(key).or_default();
-            *before = durable.max(*before);
-        }
+        self.durable.retain(|(other, _), _| *other != node);
+        self.logs_seen.lost_disk(node);
+        let lost = |group| self.logs_seen.lost(node, group).unwrap_or(0);
+        self.elections.lost_disk(node, lost);
+    }
+
+    /// How often what has happened.
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
     }
 
     fn break_rule(&mut self, rule: Rule, what: String) {
@@ -225,18 +272,24 @@ impl Members {
         self.break_rule(Rule::CommittedEntry, what);
     }
 
-    /// Takes what a member looks like now. `state` gives the applied index and hash of its machine.
-    pub fn observe(&mut self, seen: Observation, state: impl FnOnce() -> (u64, u64)) {
+    /// Takes what a member looks like now.
+    pub fn observe(&mut self, seen: Observation, eye: &impl Eye) {
         let key = (seen.node, seen.group);
-        let before = self.now.insert(key, seen.clone());
-        if before.as_ref() == Some(&seen) {
+        if self.now.get(&key) == Some(&seen) {
             return;
         }
+        let before = self.now.insert(key, seen.clone());
         if self.durable.insert(key, seen.durable).is_some_and(|before| before < seen.durable) {
             *self.writes.entry(key).or_default() += 1;
         }
         let proven = self.proven.get(&seen.group).copied().unwrap_or(0);
-        if let Err(violation) = self.elections.observe(&seen, proven) {
+        if self.elections.is_new_leader(&seen) {
+            self.check_leases(&seen, eye);
+        }
+        let of_elections = self.elections.observe(&seen, proven);
+        let of_logs = self.logs_seen.observe(&seen, before.as_ref(), eye, &mut self.coverage);
+        let of_members = self.memberships.observe(&seen);
+        if let Err(violation) = of_elections.and(of_logs).and(of_members) {
             self.violation.get_or_insert(violation);
         }
         self.check_order(&seen, before.as_ref());
@@ -247,7 +300,22 @@ impl Members {
             self.check_quorum(&seen, before.as_ref());
         }
         if before.is_none_or(|before| before.applied != seen.applied) {
-            self.check_state(&seen, state());
+            self.check_state(&seen, eye.state());
+        }
+    }
+
+    /// A leader begins, and no lease holds any more.
+    fn check_leases(&mut self, seen: &Observation, eye: &impl Eye) {
+        self.coverage.add(Rare::Election);
+        if seen.config.next.is_some() {
+            self.coverage.add(Rare::ElectionInChange);
+        }
+        if let Some(other) = eye.leases_before(seen.term).first() {
+            let what = format!(
+                "group {}: {} leads term {}, and {other} has a lease of an earlier one",
+                seen.group.0, seen.node, seen.term
+            );
+            self.break_rule(Rule::Lease, what);
         }
     }
 
@@ -273,6 +341,11 @@ impl Members {
             return;
         }
         let (old, new) = (&before.config, &seen.config);
+        self.coverage.add(match (&old.next, &new.next) {
+            (Some(next), None) if new.current == *next => Rare::Changed,
+            (Some(_), None) => Rare::Aborted,
+            _ => Rare::Prepared,
+        });
         let is_step = match (&old.next, &new.next) {
             (None, Some(_)) => new.current == old.current,
             (Some(next), None) => new.current == *next || new.current == old.current,
@@ -292,10 +365,11 @@ impl Members {
 
     fn check_order(&mut self, seen: &Observation, before: Option<&Observation>) {
         let Observation { node, group, applied, commit, last, durable, .. } = *seen;
-        if applied > commit || commit > last || durable > last {
+        if applied > commit || commit > last || durable > last || seen.config_index > last {
             let what = format!(
-                "{node}, group {}: applied {applied}, commit {commit}, durable {durable}, last {last}",
-                group.0
+                "{node}, group {}: applied {applied}, commit {commit}, durable {durable}, last {last}, \
+                 members by {}",
+                group.0, seen.config_index
             );
             self.break_rule(Rule::IndexOrder, what);
         }
@@ -328,8 +402,8 @@ impl Members {
         }
         let has_copy = |voter: &NodeId| {
             let key = (NodeKey(voter.0 as u16), seen.group);
-            let copies = [self.durable.get(&key), self.lost.get(&key)];
-            copies.into_iter().flatten().any(|durable| *durable >= seen.commit)
+            let copies = [self.durable.get(&key).copied(), self.logs_seen.lost(key.0, key.1)];
+            copies.into_iter().flatten().any(|durable| durable >= seen.commit)
         };
         let lacking = |config: &Config| {
             config.halves().find_map(|half| {

@@ -3,13 +3,18 @@
 mod elections;
 mod keys;
 mod leases;
+mod logs;
 mod members;
+mod memberships;
 mod model;
 mod register;
 mod revision;
+mod transactions;
+mod watches;
 
 pub use keys::{KeysChecked, check as check_keys};
-pub use members::{Members, Observation};
+pub use members::{Eye, Members, Observation};
 pub use model::{Model, Stamp};
 pub use register::{Action, Decision, RegisterCall, Value, decide};
 pub use revision::{Applied, check as check_revisions};
+pub use watches::check as check_watches;

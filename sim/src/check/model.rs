@@ -10,7 +10,7 @@ use crate::workload::{Answer, Request, View, lock_value};
 /// A tree of keys with all its versions, by index of the log.
 pub struct Model {
     /// Versions of each key in ascending order of index.
-    versions: BTreeMap<Vec<u8>, Vec<Version>>,
+    pub(super) versions: BTreeMap<Vec<u8>, Vec<Version>>,
     /// What is there now.
     pub(super) present: BTreeMap<Vec<u8>, Node>,
 }
@@ -25,7 +25,7 @@ pub struct Stamp {
 }
 
 #[derive(Clone, Debug)]
-struct Version {
+pub(super) struct Version {
     index: u64,
     node: Option<Node>,
 }
@@ -114,7 +114,7 @@ impl Model {
             }
             Request::Put(key, value) => vec![self.put(index, 0, key, value)],
             Request::Remove(key) => vec![self.remove(index, owner, key)],
-            Request::Mkdir(key) => vec![self.make_directory(index, key)],
+            Request::Mkdir(key) => vec![self.make_directory(index, 0, key)],
             Request::BatchPut(pairs) => (0..)
                 .zip(pairs)
                 .map(|(position, (key, value))| self.put(index, position, key, value))
@@ -125,13 +125,16 @@ impl Model {
             Request::Cas(key, expected, new) => {
                 vec![self.compare_and_set(index, key, expected.as_deref(), new.as_deref())]
             }
-            Request::Get(_) | Request::GetFrom(..) | Request::List(_) | Request::BatchGet(_) => {
-                Vec::new()
-            }
+            // Those tell more than codes.
+            Request::Transaction(_)
+            | Request::Get(_)
+            | Request::GetFrom(..)
+            | Request::List(_)
+            | Request::BatchGet(_) => Vec::new(),
         }
     }
 
-    fn put(&mut self, index: u64, position: u64, key: &[u8], value: &[u8]) -> BizCode {
+    pub(super) fn put(&mut self, index: u64, position: u64, key: &[u8], value: &[u8]) -> BizCode {
         match self.present.get(key).map(|node| node.view.value.is_none()) {
             Some(true) => BizCode::DirExists,
             Some(false) => {
@@ -148,21 +151,21 @@ impl Model {
         }
     }
 
-    fn make_directory(&mut self, index: u64, key: &[u8]) -> BizCode {
+    pub(super) fn make_directory(&mut self, index: u64, position: u64, key: &[u8]) -> BizCode {
         match self.present.get(key).map(|node| node.view.value.is_none()) {
             Some(true) => BizCode::DirExists,
             Some(false) => BizCode::ValueExists,
             None => match self.refusal_of_parent(key) {
                 Some(code) => code,
                 None => {
-                    self.create(index, 0, key, None);
+                    self.create(index, position, key, None);
                     BizCode::Success
                 }
             },
         }
     }
 
-    fn remove(&mut self, index: u64, owner: Owner, key: &[u8]) -> BizCode {
+    pub(super) fn remove(&mut self, index: u64, owner: Owner, key: &[u8]) -> BizCode {
         let Some(node) = self.present.get(key) else { return BizCode::NotFound };
         if node.life.is_some_and(|life| life.owner != owner) {
             return BizCode::NotOwner;
@@ -315,6 +318,11 @@ impl Model {
         children.sort_by_key(|(_, node)| (node.view.created, node.position));
         let children = children.into_iter();
         Ok(children.map(|(key, node)| (last_part(key).to_vec(), node.view.clone())).collect())
+    }
+
+    /// The node of a key after an entry.
+    pub fn view_at(&self, key: &[u8], index: u64) -> Option<&View> {
+        self.node_at(key, index).map(|node| &node.view)
     }
 
     fn node_at(&self, key: &[u8], index: u64) -> Option<&Node> {

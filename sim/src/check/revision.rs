@@ -6,13 +6,16 @@
 //! answer; if that respects real time, the history is strictly serializable.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use client::BizCode;
 use kv_api::{KvRequest, OperationKind, Payload};
 
-use super::model::{Model, Stamp};
+use super::leases::Punctuality;
+use super::model::{Life, Model, Stamp};
+use crate::coverage::{Coverage, Rare};
 use crate::violation::{Rule, Violation};
-use crate::workload::{Answer, Call, Request};
+use crate::workload::{Answer, Call, Request, Transacted};
 
 /// An entry that was applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,31 +28,73 @@ pub struct Applied {
     pub payload: Vec<u8>,
 }
 
-/// Checks the calls of one group against its log, which ascends by index.
+/// Checks the calls of one group against its log, which ascends by index. During `calm` things expire
+/// in time. Returns all states that there were.
 ///
 /// # Errors
 /// The first rule that is broken.
-pub fn check(log: &[Applied], calls: &[Call]) -> Result<(), Violation> {
+pub fn check(
+    log: &[Applied],
+    calls: &[Call],
+    calm: Range<u64>,
+    coverage: &mut Coverage,
+) -> Result<Model, Violation> {
     let mut model = Model::new();
     let mut done = Vec::with_capacity(log.len());
     let mut waiting = Waiting::new(calls);
+    let mut punctuality = None;
     for entry in log {
-        done.push(carry_out(&mut model, entry, &waiting)?);
+        if calm.contains(&entry.index) {
+            punctuality.get_or_insert(Punctuality { from_ms: entry.time_ms });
+        } else {
+            punctuality = None;
+        }
+        let entry_done = carry_out(&mut model, entry, &waiting)?;
+        check_punctual(&model, entry, &entry_done, punctuality)?;
+        done.push(entry_done);
     }
+    let transacted = done.iter().filter(|done| done.transacted.is_some());
+    coverage.add_many(Rare::Transacted, transacted.count() as u64);
+    coverage.add_many(Rare::Expired, done.iter().filter(|done| done.is_own).count() as u64);
+    coverage
+        .add_many(Rare::Granted, done.iter().filter(|done| done.token.is_some()).count() as u64);
     let mut places = vec![None; calls.len()];
     waiting.match_known(log, &done, calls, &mut places)?;
     waiting.match_rest(log, &done, calls, &mut places)?;
-    check_order(&model, log, calls, &places)
+    check_order(&model, log, calls, &places)?;
+    Ok(model)
+}
+
+fn check_punctual(
+    model: &Model,
+    entry: &Applied,
+    done: &Done,
+    punctuality: Option<Punctuality>,
+) -> Result<(), Violation> {
+    let Some(punctuality) = punctuality else { return Ok(()) };
+    let late = done.expired.filter(|life| punctuality.is_late(*life, entry.time_ms));
+    let late = late.map(|life| {
+        let (index, time_ms, deadline_ms) = (entry.index, entry.time_ms, life.deadline_ms());
+        format!("entry {index} of {time_ms} ms removes what was to live until {deadline_ms} ms")
+    });
+    match late.or_else(|| model.overdue(punctuality, entry.time_ms)) {
+        Some(what) => Err(Violation::new(Rule::Expiry, what)),
+        None => Ok(()),
+    }
 }
 
 /// What an entry did, by the model.
 #[derive(Default)]
 struct Done {
     codes: Vec<BizCode>,
+    /// What a transaction does.
+    transacted: Option<Transacted>,
     /// What the holder of the lock has to show from then on.
     token: Option<u64>,
     /// The leader proposed it by itself.
     is_own: bool,
+    /// A countdown that it ended.
+    expired: Option<Life>,
 }
 
 impl Done {
@@ -64,6 +109,7 @@ impl Done {
                 matches!(self.codes[..], [BizCode::LockByOther | BizCode::NotFound])
             }
             Answer::Written { codes, .. } => *codes == self.codes,
+            Answer::Transacted { transacted, .. } => self.transacted.as_ref() == Some(transacted),
             _ => true,
         }
     }
@@ -78,19 +124,23 @@ fn carry_out(model: &mut Model, entry: &Applied, waiting: &Waiting<'_>) -> Resul
         && let Ok(request) = KvRequest::decode(payload.body)
     {
         let expired = model.expire(stamp, request.key, request.ttl_millis as u64);
-        expired.map_err(|what| Violation::new(Rule::Expiry, what))?;
-        return Ok(Done { is_own: true, ..Done::default() });
+        let expired = expired.map_err(|what| Violation::new(Rule::Expiry, what))?;
+        return Ok(Done { is_own: true, expired, ..Done::default() });
     }
     let Some(request) = waiting.request(&entry.payload) else {
         let what = format!("entry {} was proposed by nobody", entry.index);
         return Err(Violation::new(Rule::Proposal, what));
     };
+    if let Request::Transaction(transaction) = request {
+        let transacted = Some(model.transact(stamp, owner, transaction));
+        return Ok(Done { transacted, ..Done::default() });
+    }
     let codes = model.apply_at(stamp, owner, request);
     let token = match request {
         Request::TryLock(key, ..) => model.fencing_token(key),
         _ => None,
     };
-    Ok(Done { codes, token, is_own: false })
+    Ok(Done { codes, token, ..Done::default() })
 }
 
 /// Writes that have no entry yet, by payload.
@@ -138,8 +188,8 @@ impl<'a> Waiting<'a> {
                 return broken("the entry there is another one");
             }
             if !done[place].agrees(&call.answer) {
-                let Done { codes, token, .. } = &done[place];
-                return broken(&format!("the entry does {codes:?}, token {token:?}"));
+                let Done { codes, token, transacted, .. } = &done[place];
+                return broken(&format!("the entry does {codes:?}, {token:?}, {transacted:?}"));
             }
             if let Some(other) = taken.insert(place, number) {
                 return broken(&format!("the entry belongs to {}", calls[other]));
@@ -186,7 +236,8 @@ impl<'a> Waiting<'a> {
         }
         // Who was answered has an entry.
         for (number, call) in calls.iter().enumerate() {
-            if places[number].is_none() && matches!(call.answer, Answer::Written { .. }) {
+            let is_told = matches!(call.answer, Answer::Written { .. } | Answer::Transacted { .. });
+            if places[number].is_none() && is_told {
                 let what = format!("{call}: the log has no entry for it");
                 return Err(Violation::new(Rule::Answer, what));
             }

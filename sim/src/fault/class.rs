@@ -42,6 +42,10 @@ classes! {
     WallJump = "fault.wall-jump";
     /// A bit of a log file flips.
     FlipLog = "fault.flip-log";
+    /// A bit of the log's last write flips after it was noted to be durable.
+    FlipTail = "fault.flip-tail";
+    /// A bit of a snapshot flips.
+    FlipSnapshot = "fault.flip-snapshot";
     /// A bit of a hard state flips.
     FlipHardState = "fault.flip-hard-state";
     /// A bit of the identity file flips.
@@ -114,6 +118,8 @@ const BETWEEN_SERVERS: &[FaultClass] = &[
 /// Classes after which one copy of the data alone may not be enough.
 const DESTRUCTIVE: &[FaultClass] = &[
     FaultClass::FlipLog,
+    FaultClass::FlipTail,
+    FaultClass::FlipSnapshot,
     FaultClass::FlipHardState,
     FaultClass::FlipIdentity,
     FaultClass::MisdirectWrite,
@@ -129,10 +135,34 @@ impl FaultClass {
     }
 }
 
+/// Classes that together lead where each alone seldom does.
+const THEMES: &[&[FaultClass]] = &[
+    // Leases, and leaders that do not know they are none.
+    &[FaultClass::CutPair, FaultClass::CutOneWay, FaultClass::LinkDelay, FaultClass::Transfer],
+    &[FaultClass::Split, FaultClass::Bridge, FaultClass::Pause, FaultClass::DiskSlow],
+    // Elections in the middle of changes.
+    &[FaultClass::Members, FaultClass::Kill, FaultClass::CutPair],
+    &[FaultClass::Members, FaultClass::Split, FaultClass::LinkDelay, FaultClass::Transfer],
+    // Logs that differ.
+    &[FaultClass::Split, FaultClass::CutOneWay, FaultClass::Kill, FaultClass::LinkLoss],
+    // Nodes on new disks.
+    &[FaultClass::Wipe, FaultClass::Kill, FaultClass::LinkDelay],
+    &[FaultClass::Wipe, FaultClass::CutPair, FaultClass::CutOneWay, FaultClass::Members],
+    // Snapshots on their way, and of no use.
+    &[FaultClass::Split, FaultClass::CrashLoop, FaultClass::FlipSnapshot, FaultClass::Wipe],
+    &[FaultClass::PowerLoss, FaultClass::Pause, FaultClass::FlipSnapshot, FaultClass::LinkLoss],
+    // What recovery finds.
+    &[FaultClass::PowerLoss, FaultClass::CrashLoop, FaultClass::FlipLog, FaultClass::FlipTail],
+];
+
 /// In some runs only a few classes strike, each as hard as it can.
 fn draw_focus(world: &World) -> Option<Vec<FaultClass>> {
-    if world.choose("plan.focus", 3) < 2 {
+    if world.choose("plan.focus", 2) == 0 {
         return None;
+    }
+    let theme = world.choose("plan.theme", THEMES.len() as u64 * 3 / 2) as usize;
+    if let Some(theme) = THEMES.get(theme) {
+        return Some(theme.to_vec());
     }
     let count = 1 + world.choose("plan.focus.count", 3);
     let all = FaultClass::ALL;

@@ -8,9 +8,6 @@ use super::class::FaultClass;
 use super::storm::{Scene, Storm};
 use super::undo::Undo;
 
-/// Block size of the files, in bits.
-const BLOCK_BITS: u64 = 4096 * 8;
-
 impl Storm {
     /// Has operations of a disk go wrong for a while. What it did, if it could.
     pub(super) fn strike_disk(
@@ -96,56 +93,5 @@ impl Storm {
         scene.world.disk(key).add_fault(fault.times(1));
         scene.cluster.must_live_on(number);
         Some(format!("{key}, the next write to the log of group {group}"))
-    }
-
-    /// Damages what is stored.
-    pub(super) fn strike_stored(
-        &mut self,
-        class: FaultClass,
-        scene: &mut Scene<'_>,
-    ) -> Option<String> {
-        let number = self.victim(scene);
-        let world = scene.world;
-        let group = world.choose("storm.disk.group", u64::from(self.plan.groups));
-        let key = scene.cluster.servers.get(number)?.key;
-        let disk = world.disk(key);
-        let (path, bits) = match class {
-            FaultClass::FlipIdentity => ("identity".to_owned(), BLOCK_BITS),
-            FaultClass::FlipHardState => {
-                let path = format!("group-{group}/hard-state");
-                (path, 2 * BLOCK_BITS)
-            }
-            _ => self.settled_part(scene, key, &format!("group-{group}/log"))?,
-        };
-        let bit = world.choose("storm.disk.bit", bits);
-        if !disk.flip_bit(&path, bit) {
-            return None;
-        }
-        scene.cluster.servers.get_mut(number)?.excuses.damage = true;
-        Some(format!("{key}: bit {bit} of {path}"))
-    }
-
-    /// A log file and how many bits of it are surely followed by later frames. Of the last frame
-    /// nobody can say whether it was damaged or never written.
-    fn settled_part(
-        &self,
-        scene: &Scene<'_>,
-        key: runtime::sim::NodeKey,
-        dir: &str,
-    ) -> Option<(String, u64)> {
-        let disk = scene.world.disk(key);
-        let paths: Vec<_> = disk.paths().into_iter().filter(|path| path.starts_with(dir)).collect();
-        let used = |path: &String| {
-            let bytes = disk.read(path).unwrap_or_default();
-            let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            // Behind the header, or the file has never been written to.
-            if end > 4096 { end } else { 0 }
-        };
-        let ends: Vec<usize> = paths.iter().map(used).collect();
-        let margin = (3 * self.plan.server.batch_kib as usize + 8) << 10;
-        let chosen = scene.world.choose("storm.disk.file", paths.len().max(1) as u64) as usize;
-        let behind: usize = ends.iter().skip(chosen + 1).sum();
-        let settled = ends.get(chosen)?.saturating_sub(margin.saturating_sub(behind));
-        (settled > 0).then(|| (paths.get(chosen).cloned().unwrap_or_default(), settled as u64 * 8))
     }
 }

@@ -40,7 +40,7 @@ impl Storm {
                 next: self.next_members(scene, NodeId(from), &config.current)?,
                 current: config.current,
                 pause: up_to(world, "storm.members.pause", 100_000_000),
-                end: match world.choose("storm.members.end", 4) {
+                end: match world.choose("storm.members.end", 5) {
                     0 | 1 => Some(End::Commit),
                     2 => Some(End::Abort),
                     _ => None,
@@ -61,7 +61,12 @@ impl Storm {
     ) -> Option<Members> {
         let choose = |site, n| scene.world.choose(site, n);
         let nodes = (1..=u32::from(self.plan.nodes())).map(NodeId);
-        let next = match choose("storm.members.kind", 3) {
+        let next = match choose("storm.members.kind", 4) {
+            // The same voters, and whoever is left looks on.
+            3 => {
+                let others = nodes.clone().filter(|node| !current.votes(*node));
+                Members::of(current.voters.iter().copied(), others)
+            }
             // Without its leader, and with somebody else instead.
             0 => {
                 let others = nodes.clone().filter(|node| !current.votes(*node)).take(1);

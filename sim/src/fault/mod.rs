@@ -5,6 +5,7 @@ mod disk;
 mod group;
 mod network;
 mod process;
+mod stored;
 mod storm;
 mod undo;
 

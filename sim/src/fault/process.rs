@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use client::GroupId;
-use runtime::sim::CrashKind;
+use runtime::sim::{CrashKind, Latency, LinkOptions};
 
 use super::class::FaultClass;
 use super::storm::{Scene, Storm, up_to};
@@ -11,6 +11,10 @@ use super::undo::Undo;
 use crate::cluster::Cluster;
 use crate::workload::{Operations, Program, ProgramPlan, Shape};
 
+/// Parts in a million by which a clock runs too fast or too slow.
+const DRIFT_MAX: u64 = 100_000;
+/// The same where leases are relied on.
+const LEASE_DRIFT_MAX: u64 = 50_000;
 /// Deaths of a crash loop.
 const LIVES_MAX: u64 = 6;
 
@@ -43,7 +47,10 @@ impl Storm {
                 Some(format!("{key} stands still for {length:?}"))
             }
             FaultClass::Drift => {
-                let ppm = world.choose("storm.drift", 200_001).cast_signed() - 100_000;
+                // What a lease is shorter than its voters' loyalty covers two clocks that run so.
+                let most = if self.plan.server.lease { LEASE_DRIFT_MAX } else { DRIFT_MAX };
+                let ppm =
+                    world.choose("storm.drift", 2 * most + 1).cast_signed() - most.cast_signed();
                 world.set_drift(key, ppm);
                 let length = self.length(world, class) * 4;
                 self.undo_after(world, length, Undo::Drift(key));
@@ -77,12 +84,32 @@ impl Storm {
     /// A machine breaks, and comes back with an empty disk.
     fn wipe(&mut self, scene: &mut Scene<'_>) -> Option<String> {
         let (number, world) = (self.victim(scene), scene.world);
+        if world.choose("storm.wipe.late", 3) == 2 && scene.cluster.is_running(number) {
+            return self.wipe_soon(scene, number);
+        }
         scene.cluster.crash(world, number, CrashKind::PowerLoss);
         scene.cluster.wipe(world, number);
         let length = self.length(world, FaultClass::Wipe);
         self.undo_after(world, length, Undo::Start(number));
         let key = scene.cluster.servers.get(number)?.key;
         Some(format!("{key} loses its disk and is away for {length:?}"))
+    }
+
+    /// What a machine sends takes long, until it breaks and comes back at once: the messages of the
+    /// old life arrive in the middle of the new one.
+    fn wipe_soon(&mut self, scene: &Scene<'_>, number: usize) -> Option<String> {
+        let world = scene.world;
+        let key = scene.cluster.servers.get(number)?.key;
+        let delay = Duration::from_millis(100 + world.choose("storm.wipe.delay", 400));
+        let life = up_to(world, "storm.wipe.life", 60_000_000);
+        for other in scene.cluster.servers.iter().map(|server| server.key) {
+            let delay = Latency::between(delay, delay);
+            let late = LinkOptions { delay, ..self.plan.network.link };
+            world.network().set_link(key, other, late);
+            self.undo_after(world, life, Undo::Link(key, other));
+        }
+        self.undo_after(world, life, Undo::Wipe(number));
+        Some(format!("{key} is heard {delay:?} late, and loses its disk in {life:?}"))
     }
 
     /// Dies, starts, and dies again in the middle of that, a few times.
@@ -118,6 +145,11 @@ impl Storm {
         let key = Cluster::program_key(number);
         if class == FaultClass::Overload {
             return self.overload(scene);
+        }
+        if class == FaultClass::ClientKill && world.choose("storm.client.watcher", 4) == 3 {
+            let number = world.choose("storm.watcher", scene.cluster.watchers.len() as u64);
+            scene.cluster.start_watcher(world, number as usize);
+            return Some(format!("watcher {number} dies and begins anew"));
         }
         if !world.is_running(key) {
             return None;

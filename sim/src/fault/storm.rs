@@ -138,9 +138,11 @@ impl Storm {
             | FaultClass::CutPair
             | FaultClass::Split
             | FaultClass::Bridge => self.strike_network(class, scene),
-            FaultClass::FlipLog | FaultClass::FlipHardState | FaultClass::FlipIdentity => {
-                self.strike_stored(class, scene)
-            }
+            FaultClass::FlipLog
+            | FaultClass::FlipTail
+            | FaultClass::FlipSnapshot
+            | FaultClass::FlipHardState
+            | FaultClass::FlipIdentity => self.strike_stored(class, scene),
             _ => self.strike_disk(class, scene),
         };
         if let Some(what) = told {
@@ -191,7 +193,8 @@ impl Storm {
         let server = self.server(scene);
         let servers: Vec<_> = scene.cluster.servers.iter().map(|server| server.key).collect();
         let programs = (0..scene.cluster.programs.len()).map(Cluster::program_key);
-        let mut others: Vec<_> = servers.iter().copied().chain(programs).collect();
+        let watchers = scene.cluster.watcher_keys();
+        let mut others: Vec<_> = servers.iter().copied().chain(programs).chain(watchers).collect();
         let from = servers.get(server).copied().unwrap_or(NodeKey(1));
         others.retain(|other| *other != from);
         let other = scene.world.choose("storm.peer", others.len() as u64) as usize;

@@ -1,6 +1,6 @@
 //! What ends faults that last.
 
-use runtime::sim::{DiskOptions, LinkOptions, NodeKey, World};
+use runtime::sim::{CrashKind, DiskOptions, LinkOptions, NodeKey, World};
 
 use crate::cluster::Cluster;
 
@@ -11,6 +11,8 @@ pub(super) enum Undo {
     Start(usize),
     /// A server dies once more, in the middle of its recovery, and so many times after that.
     DieAgain(usize, u64),
+    /// A server loses its disk and starts at once.
+    Wipe(usize),
     /// A client program is started again.
     StartProgram(usize),
     /// A node goes on.
@@ -36,6 +38,11 @@ impl Undo {
     pub(super) fn carry_out(self, world: &World, cluster: &mut Cluster, ordinary: &Ordinary) {
         match self {
             Undo::Start(number) | Undo::DieAgain(number, _) => cluster.start(world, number),
+            Undo::Wipe(number) => {
+                cluster.crash(world, number, CrashKind::PowerLoss);
+                cluster.wipe(world, number);
+                cluster.start(world, number);
+            }
             Undo::StartProgram(number) => cluster.start_program(world, number),
             Undo::Resume(key) => world.resume(key),
             Undo::Drift(key) => world.set_drift(key, 0),

@@ -1,8 +1,8 @@
 //! What an operator does: hands leadership over and changes the members of a group, over the network
 //! and with the patience of people who are in a hurry.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use client::fiber::Client;
@@ -67,6 +67,30 @@ pub struct Operator {
     /// What to do.
     pub errand: Errand,
     has_ended: Arc<AtomicBool>,
+    told: Arc<Mutex<Vec<Told>>>,
+}
+
+/// What an operator was told to be done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// An entry prepares a change.
+    Prepared {
+        /// The entry.
+        index: u64,
+        /// Members until then.
+        current: Members,
+        /// Members to come.
+        next: Members,
+    },
+    /// An entry ends one.
+    Ended {
+        /// The entry.
+        index: u64,
+        /// The one that had prepared the change, as far as the operator knew.
+        prepared: u64,
+        /// How.
+        end: End,
+    },
 }
 
 /// Patience with one call.
@@ -78,7 +102,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 impl Operator {
     /// Somebody who has not begun.
     pub fn new(group: GroupId, servers: Vec<Server>, number: u16, errand: Errand) -> Operator {
-        Operator { group, servers, number, errand, has_ended: Arc::default() }
+        let (has_ended, told) = (Arc::default(), Arc::default());
+        Operator { group, servers, number, errand, has_ended, told }
+    }
+
+    /// What the operator was told.
+    pub fn told(&self) -> Vec<Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is_told(&self, told: Told) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(told);
     }
 
     /// Whether the errand is over, with or without success.
@@ -113,6 +147,10 @@ impl Operator {
             Errand::Change { current, next, pause, end } => {
                 let prepare = |node| Prepare { node, current, next };
                 let prepared = self.of_leader(client, shard, prepare).await;
+                if let Some(index) = prepared {
+                    let (current, next) = (current.clone(), next.clone());
+                    self.is_told(Told::Prepared { index, current, next });
+                }
                 if let (Some(prepared), Some(end)) = (prepared, *end) {
                     shard.clock().sleep(*pause).await;
                     self.end(client, shard, prepared, end).await;
@@ -123,13 +161,16 @@ impl Operator {
     }
 
     async fn end(&self, client: &Client, shard: &Shard, prepared: u64, end: End) {
-        match end {
+        let ended = match end {
             End::Commit => {
                 let commit = |node| Commit { node, prepared };
                 self.of_leader(client, shard, commit).await
             }
             End::Abort => self.of_leader(client, shard, |node| Abort { node }).await,
         };
+        if let Some(index) = ended {
+            self.is_told(Told::Ended { index, prepared, end });
+        }
     }
 
     /// Asks one node after the other until one has done it.

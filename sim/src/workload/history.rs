@@ -50,18 +50,37 @@ pub enum Answer {
         /// What the holder has to show.
         token: u64,
     },
+    /// What became of a transaction.
+    Transacted {
+        /// Its place in the log.
+        index: u64,
+        /// What it did there.
+        transacted: Transacted,
+    },
     /// Nodes, one for each key asked for.
     Nodes(Vec<Result<Option<View>, BizCode>>),
     /// The children of a directory by name, or why there are none.
     Children(Result<Vec<(Vec<u8>, View)>, BizCode>),
 }
 
+/// What a transaction does where it stands in the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transacted {
+    /// Whether its conditions hold.
+    pub held: bool,
+    /// The code of each step and what it reads, or which step is refused and why.
+    pub done: Result<StepsDone, (usize, BizCode)>,
+}
+
+/// The code of each step of a transaction, and what it reads.
+pub type StepsDone = Vec<(BizCode, Option<View>)>;
+
 impl Answer {
     /// The place in the log that a client was told.
     pub fn index(&self) -> Option<u64> {
         match self {
             Answer::Written { index, .. } => *index,
-            Answer::Granted { index, .. } => Some(*index),
+            Answer::Granted { index, .. } | Answer::Transacted { index, .. } => Some(*index),
             _ => None,
         }
     }
@@ -148,6 +167,11 @@ impl fmt::Display for Answer {
             Answer::Written { index: None, codes } => write!(formatter, "{codes:?}"),
             Answer::Granted { index, token } => {
                 write!(formatter, "held since {token} at {index}")
+            }
+            Answer::Transacted { index, transacted: Transacted { held, done } } => {
+                let codes =
+                    |steps: &StepsDone| steps.iter().map(|(code, _)| *code).collect::<Vec<_>>();
+                write!(formatter, "holds: {held}, {:?} at {index}", done.as_ref().map(codes))
             }
             Answer::Nodes(nodes) => {
                 let nodes = nodes.iter().map(|node| match node {

@@ -8,6 +8,7 @@ use runtime::sim::World;
 
 use super::history::Lane;
 use super::request::Request;
+use super::transaction::{Act, Transaction, Wanted};
 
 /// How a workload looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +49,15 @@ impl Shape {
             leases: choose("shape.leases", 12).saturating_sub(4),
         }
     }
+
+    /// Keys for somebody to watch: plain ones, directories, locks, and what expires.
+    pub fn watched_keys(&self, world: &World) -> Vec<Vec<u8>> {
+        let plain = (0..self.keys).map(|number| format!("k{number}").into_bytes());
+        let directories = (0..self.directories).map(directory);
+        let leased = ["t0", "u1", "l0", "u0.x"].map(|key| key.as_bytes().to_vec());
+        let all = plain.chain(directories).chain(leased);
+        all.filter(|_| world.choose("plan.watched", 2) == 1).collect()
+    }
 }
 
 /// An operation as it is planned: kind, keys and sizes are numbers on the tape.
@@ -58,7 +68,7 @@ pub struct PlannedOperation {
     pub pause: Duration,
 }
 
-const OPERATION_BITS: u32 = 40;
+const OPERATION_BITS: u32 = 48;
 
 /// All operations of a strand.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -180,8 +190,9 @@ impl Draw<'_> {
     }
 
     fn write(&mut self) -> Request {
-        match self.dice.below(8) {
+        match self.dice.below(10) {
             0..=2 => Request::Put(self.key(), self.value(0)),
+            8.. => Request::Transaction(self.transaction()),
             3 => Request::Remove(self.key()),
             4 => {
                 let keys = self.several_keys();
@@ -203,6 +214,31 @@ impl Draw<'_> {
             // Believes that there is nothing.
             6 => Request::Cas(key, None, Some(new)),
             _ => Request::Cas(key, expected, Some(new)),
+        }
+    }
+
+    /// Something that depends on one key and changes up to three.
+    fn transaction(&mut self) -> Transaction {
+        let key = self.key();
+        let condition = match (self.dice.below(4), self.known.get(&key).cloned().flatten()) {
+            (0, _) => Wanted::Exists(key, false),
+            (1, _) => Wanted::UpdatedBefore(key, 8 << self.dice.below(5)),
+            (2.., Some(value)) => Wanted::Value(key, value),
+            _ => Wanted::Exists(key, true),
+        };
+        let count = 1 + self.dice.below(3) as u32;
+        let then = (0..count).map(|position| self.act(position)).collect();
+        let otherwise = vec![Act::Get(self.key())];
+        Transaction { conditions: vec![condition], then, otherwise }
+    }
+
+    fn act(&mut self, position: u32) -> Act {
+        match self.dice.below(8) {
+            0..4 => Act::Put(self.key(), self.value(position)),
+            4 => Act::Remove(self.key()),
+            5 => Act::Mkdir(self.directory()),
+            6 => Act::Put(self.child(), self.value(position)),
+            _ => Act::Get(self.key()),
         }
     }
 

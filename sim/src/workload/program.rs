@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use client::fiber::Client;
 use client::operations::{
-    GetFrom, LockHolder, MakeTemporaryDirectory, PutTemporary, Unlock, UpdateLockLease, UpdateTtl,
+    GetFrom, LockHolder, MakeTemporaryDirectory, PutTemporary, TransactionDone, TransactionReply,
+    Unlock, UpdateLockLease, UpdateTtl,
 };
 use client::{BizCode, Error, GroupId, NodeId, Options, ProcessId, Server};
 use kv_api::ReadMode;
 use runtime::{FiberGroup, Shard};
 
-use super::history::{Answer, History, Lane, View};
+use super::history::{Answer, History, Lane, Transacted, View};
 use super::operations::Operations;
 use super::request::{Request, try_lock};
+use super::transaction::Transaction;
 
 /// What a program is to do.
 #[derive(Clone, Debug)]
@@ -210,6 +212,7 @@ async fn carry_out(client: &Client, request: &Request) -> Answer {
         | Request::TryLock(..)
         | Request::Unlock(_)
         | Request::UpdateLease(..) => carry_out_lease(client, request).await,
+        Request::Transaction(transaction) => transact(client, transaction).await,
         Request::BatchPut(pairs) => {
             let keys: Vec<&[u8]> = pairs.iter().map(|(key, _)| key.as_slice()).collect();
             let values: Vec<&[u8]> = pairs.iter().map(|(_, value)| value.as_slice()).collect();
@@ -227,6 +230,19 @@ async fn carry_out(client: &Client, request: &Request) -> Answer {
         }
     };
     reply.unwrap_or_else(|error| failed(request, error))
+}
+
+async fn transact(client: &Client, transaction: &Transaction) -> Result<Answer, Error> {
+    let parts = transaction.parts();
+    let TransactionReply { raft_index, held, done } = client.call(&parts.operation()).await?;
+    let done = match done {
+        TransactionDone::Whole(steps) => {
+            let steps = steps.into_iter();
+            Ok(steps.map(|step| (step.code, step.node.map(View::from))).collect())
+        }
+        TransactionDone::Nothing { position, code } => Err((position, code)),
+    };
+    Ok(Answer::Transacted { index: raft_index, transacted: Transacted { held, done } })
 }
 
 /// The requests about what expires, and about locks.

@@ -11,6 +11,8 @@ use client::operations::{
 use client::{GroupId, Operation, ProcessId};
 use kv_api::{OperationKind, Owner, Payload};
 
+use super::transaction::Transaction;
+
 /// A request of a client.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Request {
@@ -46,6 +48,8 @@ pub enum Request {
     UpdateLease(Vec<u8>, u64),
     /// Replace a value by another; `None` is a node that does not exist.
     Cas(Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>),
+    /// Several of these as a whole, if something holds.
+    Transaction(Transaction),
 }
 
 impl Request {
@@ -87,33 +91,15 @@ impl Request {
                 BatchRemove { keys: &keys }.encode(group, &mut body);
                 OperationKind::BatchRemove
             }
-            Request::PutTemporary(key, value, ttl_ms) => {
-                let time_to_live = Duration::from_millis(*ttl_ms);
-                PutTemporary { key, value, time_to_live }.encode(group, &mut body);
-                OperationKind::PutTemp
-            }
-            Request::MakeTemporary(key, ttl_ms) => {
-                let time_to_live = Duration::from_millis(*ttl_ms);
-                MakeTemporaryDirectory { key, time_to_live }.encode(group, &mut body);
-                OperationKind::MakeTempDir
-            }
-            Request::UpdateTtl(key, ttl_ms) => {
-                let time_to_live = Duration::from_millis(*ttl_ms);
-                UpdateTtl { key, time_to_live }.encode(group, &mut body);
-                OperationKind::UpdateTtl
-            }
-            Request::TryLock(key, lease_ms, wait_ms) => {
-                try_lock(key, *lease_ms, *wait_ms).encode(group, &mut body);
-                OperationKind::TryLock
-            }
-            Request::Unlock(key) => {
-                Unlock { key }.encode(group, &mut body);
-                OperationKind::Unlock
-            }
-            Request::UpdateLease(key, lease_ms) => {
-                let lease = Duration::from_millis(*lease_ms);
-                UpdateLockLease { key, lease }.encode(group, &mut body);
-                OperationKind::UpdateLockLease
+            Request::PutTemporary(..)
+            | Request::MakeTemporary(..)
+            | Request::UpdateTtl(..)
+            | Request::TryLock(..)
+            | Request::Unlock(_)
+            | Request::UpdateLease(..) => self.encode_lease(group, &mut body),
+            Request::Transaction(transaction) => {
+                transaction.parts().operation().encode(group, &mut body);
+                OperationKind::Transaction
             }
             Request::Cas(key, expected, new) => {
                 let (expected, new) = (expected.as_deref(), new.as_deref());
@@ -126,6 +112,41 @@ impl Request {
         let mut payload = head.get(..length).unwrap_or_default().to_vec();
         payload.extend_from_slice(&body);
         Some(payload)
+    }
+
+    /// The requests about what expires, and about locks.
+    fn encode_lease(&self, group: GroupId, out: &mut Vec<u8>) -> OperationKind {
+        match self {
+            Request::PutTemporary(key, value, ttl_ms) => {
+                let time_to_live = Duration::from_millis(*ttl_ms);
+                PutTemporary { key, value, time_to_live }.encode(group, out);
+                OperationKind::PutTemp
+            }
+            Request::MakeTemporary(key, ttl_ms) => {
+                let time_to_live = Duration::from_millis(*ttl_ms);
+                MakeTemporaryDirectory { key, time_to_live }.encode(group, out);
+                OperationKind::MakeTempDir
+            }
+            Request::UpdateTtl(key, ttl_ms) => {
+                let time_to_live = Duration::from_millis(*ttl_ms);
+                UpdateTtl { key, time_to_live }.encode(group, out);
+                OperationKind::UpdateTtl
+            }
+            Request::TryLock(key, lease_ms, wait_ms) => {
+                try_lock(key, *lease_ms, *wait_ms).encode(group, out);
+                OperationKind::TryLock
+            }
+            Request::Unlock(key) => {
+                Unlock { key }.encode(group, out);
+                OperationKind::Unlock
+            }
+            Request::UpdateLease(key, lease_ms) => {
+                let lease = Duration::from_millis(*lease_ms);
+                UpdateLockLease { key, lease }.encode(group, out);
+                OperationKind::UpdateLockLease
+            }
+            _ => unreachable!("{self} is not about what expires"),
+        }
     }
 }
 
@@ -188,6 +209,7 @@ impl fmt::Display for Request {
                 write!(formatter, "put {}", pairs.join(" "))
             }
             Request::BatchRemove(keys) => write!(formatter, "remove {}", names(keys.iter())),
+            Request::Transaction(transaction) => write!(formatter, "{transaction}"),
             Request::Cas(key, expected, new) => {
                 write!(formatter, "cas {} {}>{}", name(key), absent(expected), absent(new))
             }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use planted::{Bug, is_on};
 use raft_core::{Index, Position};
 use runtime::Shard;
 
@@ -82,7 +83,11 @@ impl SnapshotStore {
     /// one if it goes bad. `None` while there are fewer than are to be kept.
     pub(crate) fn log_needed_behind(&self) -> Option<Index> {
         let stored = self.stored.borrow();
-        let oldest = stored.first()?.snapshot.header.boundary.position.index;
+        let oldest = match is_on(Bug::LogDroppedEarly) {
+            true => stored.last()?,
+            false => stored.first()?,
+        };
+        let oldest = oldest.snapshot.header.boundary.position.index;
         (stored.len() >= self.keep).then_some(oldest)
     }
 
