@@ -55,6 +55,20 @@ impl Leader {
         }
     }
 
+    /// The log has more of its head again. Nodes that were to be offered a snapshot may do without.
+    pub(crate) fn log_found(&mut self, node: &mut Node) {
+        let least = node.log.boundary().index;
+        for place in 0..self.progress.len() {
+            let progress = &mut self.progress[place];
+            let is_offered = matches!(progress.flow, Flow::Snapshot(Some(_)));
+            if progress.needs_snapshot() && !is_offered && progress.next.previous() >= least {
+                progress.probe_from(progress.next);
+                let to = progress.id;
+                self.probe_at_once(node, to);
+            }
+        }
+    }
+
     /// The log lost its head. Nodes that still needed it need a snapshot now.
     pub(crate) fn compacted(&mut self, node: &mut Node) {
         for progress in &mut self.progress {

@@ -263,7 +263,10 @@ impl Leader {
             }
             // An answer that does not narrow the search down is not one.
             Search::Probe(_) => return,
-            Search::Dropped => progress.flow = Flow::Snapshot(None),
+            Search::Dropped(index) => {
+                progress.probe_from(index.next());
+                progress.flow = Flow::Snapshot(None);
+            }
         }
         match progress.flow {
             Flow::Snapshot(_) => node.want_snapshot(from),

@@ -62,7 +62,7 @@ pub use answers::{
 };
 pub use membership::{Change, ChangeRefused, Config, ConfigEntry, MEMBERS_MAX, Members};
 pub use message::{Body, DecodeError, Message, SnapshotChunk, SnapshotChunkReply};
-pub use options::{RaftOptions, ReadMode, RestoreError, Restored, Standing};
+pub use options::{OlderLog, RaftOptions, ReadMode, RestoreError, Restored, Standing};
 pub use output::{
     Accepted, ChangeOutcome, Outbound, Output, OwnEntry, OwnEntryBody, ReadAnswer, ReadToken,
     ReadsSettled, RoleChange, RoleName, SnapshotWanted, TransferOutcome,

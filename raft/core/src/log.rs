@@ -6,7 +6,7 @@ use planted::{Bug, is_on};
 
 use crate::membership::{Config, ConfigEntry};
 use crate::message::{CONFIGS_MAX, Entries, HINTS_MAX, RUNS_MAX, TermSpan};
-use crate::options::{RestoreError, Restored};
+use crate::options::{OlderLog, RestoreError, Restored};
 use crate::output::Accepted;
 use crate::types::{Index, NodeId, Position, Run, Term};
 
@@ -34,8 +34,8 @@ pub(crate) struct Log {
 pub(crate) enum Search {
     /// Ask about the entry at this index.
     Probe(Index),
-    /// The place is in the part of the log that was dropped.
-    Dropped,
+    /// The place is in the part of the log that was dropped: this entry or one before it.
+    Dropped(Index),
 }
 
 impl Log {
@@ -252,6 +252,30 @@ impl Log {
         self.drop_old_configs();
     }
 
+    /// Takes entries in front of the log back, the last of which is the boundary. Says whether they
+    /// fit.
+    pub(crate) fn extend_back(&mut self, older: OlderLog) -> bool {
+        let OlderLog { boundary, mut runs, founding, mut configs } = older;
+        let is_known = self.base.index <= boundary.index;
+        let base = if is_known { self.base.clone() } else { founding };
+        let has_base = is_known || configs.iter().any(|entry| entry.index == self.base.index);
+        let ends_here = runs.last().is_some_and(|run| run.term == self.boundary.term)
+            && runs.last().is_some_and(|run| run.first <= self.boundary.index)
+            && configs.last().is_none_or(|newest| newest.index <= self.boundary.index);
+        if !ends_here || !has_base {
+            return false;
+        }
+        let goes_on = self.runs.first().is_some_and(|run| run.term == self.boundary.term);
+        runs.extend(self.runs.iter().skip(usize::from(goes_on)));
+        configs.extend(self.configs.iter().cloned());
+        let whole = Log { boundary, runs, base, configs, last: self.last, durable: self.durable };
+        let fits = whole.check().is_ok();
+        if fits {
+            *self = whole;
+        }
+        fits
+    }
+
     fn drop_old_configs(&mut self) {
         let below = self.configs.partition_point(|entry| entry.index <= self.boundary.index);
         if let Some(newest) = self.configs.drain(..below).next_back() {
@@ -346,7 +370,7 @@ impl Log {
             above = Some(hint);
         }
         let below = above.map_or(follower_last.min(self.last), |span| span.first.previous());
-        if below < self.boundary.index { Search::Dropped } else { Search::Probe(below) }
+        if below < self.boundary.index { Search::Dropped(below) } else { Search::Probe(below) }
     }
 
     /// The last entry that both this log and a span of another one have.

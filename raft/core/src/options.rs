@@ -102,6 +102,19 @@ impl Restored {
     }
 }
 
+/// Entries in front of a log that begins behind an older part of itself; see [`crate::Raft::log_found`].
+#[derive(Clone, Debug)]
+pub struct OlderLog {
+    /// The entry before the first of them.
+    pub boundary: Position,
+    /// Their terms, from the entry behind that one to the log's boundary.
+    pub runs: Vec<Run>,
+    /// The membership that the group was founded with.
+    pub founding: ConfigEntry,
+    /// The memberships among them.
+    pub configs: Vec<ConfigEntry>,
+}
+
 /// Whether a node can be trusted with a vote.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {

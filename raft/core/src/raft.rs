@@ -15,7 +15,7 @@ use crate::leader::Leader;
 use crate::membership::{Change, ChangeRefused, ConfigEntry};
 use crate::message::{Body, Message};
 use crate::node::Node;
-use crate::options::{RaftOptions, RestoreError, Restored, Standing};
+use crate::options::{OlderLog, RaftOptions, RestoreError, Restored, Standing};
 use crate::output::{Output, ReadAnswer, RoleChange, RoleName};
 use crate::types::{HardState, Index, NodeId, Position, Term};
 
@@ -253,6 +253,16 @@ impl Raft {
             leader.probe_at_once(&mut self.node, id);
             leader.count_answers(&mut self.node);
         }
+    }
+
+    /// The host has found entries in front of the log, up to its boundary: nodes that need them need
+    /// no snapshot. Says whether they fit to the log, which is what it was otherwise.
+    pub fn log_found(&mut self, older: OlderLog) -> bool {
+        let fits = self.node.log.extend_back(older);
+        if let Role::Leader(leader) = &mut self.role {
+            leader.log_found(&mut self.node);
+        }
+        fits
     }
 
     /// The leader's host has a durable snapshot for a follower in [`Output::snapshots`]. `false`

@@ -124,12 +124,7 @@ fn restored<M>(
 ) -> Result<Restored, GroupError> {
     let image = &recovered.image;
     let SnapshotBoundary { position, config } = &base.boundary;
-    let mut configs = Vec::new();
-    for (index, payload) in image.configs() {
-        let malformed = |_| RestoreError::Config { index: *index };
-        let config = Config::decode(payload).map_err(malformed)?;
-        configs.push(ConfigEntry { index: *index, config });
-    }
+    let mut configs = decode_configs(image.configs())?;
     let mut boundary = *position;
     let mut before = config.clone();
     if let Some(first) = image.first().filter(|first| *first <= position.index) {
@@ -157,4 +152,15 @@ fn restored<M>(
         applied: restarted.applied,
         ..Restored::founded_with(Config::default())
     })
+}
+
+/// The memberships in a part of the log.
+pub(crate) fn decode_configs(
+    entries: &[(Index, Vec<u8>)],
+) -> Result<Vec<ConfigEntry>, RestoreError> {
+    let decode = |(index, payload): &(Index, Vec<u8>)| {
+        let config = Config::decode(payload).map_err(|_| RestoreError::Config { index: *index })?;
+        Ok(ConfigEntry { index: *index, config })
+    };
+    entries.iter().map(decode).collect()
 }

@@ -62,7 +62,8 @@ impl<M: StateMachine> Group<M> {
         };
         let mut restart = Restart::new(&options, &base, *hard_state.state(), machine);
         let mark = hard_state.state().durable_sequence;
-        let replayed = replay(shard, &plan, mark, &mut |recovery, header, records| {
+        let covered = base.boundary.position.index;
+        let replayed = replay(shard, &plan, (mark, covered), &mut |recovery, header, records| {
             restart.take(recovery, header, records);
         })
         .await?;

@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
+use crate::options::OlderLog;
 use crate::random::Random;
 
 /// A log with entries of these terms after the boundary, all durable.
@@ -217,7 +218,7 @@ fn questions(leader: &Log, follower: &Log, commit: Index) -> u32 {
                 assert!(index < previous, "every answer narrows the search");
                 previous = index;
             }
-            Search::Dropped => panic!("nothing was dropped"),
+            Search::Dropped(_) => panic!("nothing was dropped"),
         }
     }
 }
@@ -241,11 +242,52 @@ fn the_place_of_agreement_is_found_in_a_few_questions() {
 fn an_agreement_in_the_dropped_part_asks_for_a_snapshot() {
     let leader = log(at(10, 5), &[5, 6]);
     let behind = log(at(0, 0), &[1, 1, 2]);
-    assert_eq!(leader.search(&behind.hints(Index(12), Index(3)), Index(3)), Search::Dropped);
+    assert_eq!(
+        leader.search(&behind.hints(Index(12), Index(3)), Index(3)),
+        Search::Dropped(Index(2))
+    );
     let empty = log(at(0, 0), &[]);
-    assert_eq!(leader.search(&empty.hints(Index(12), Index(0)), Index(0)), Search::Dropped);
+    assert_eq!(
+        leader.search(&empty.hints(Index(12), Index(0)), Index(0)),
+        Search::Dropped(Index(0))
+    );
     let terms: Vec<u32> = [vec![1; 5], vec![5; 6]].concat();
     let at_boundary = log(at(0, 0), &terms);
     let hints = at_boundary.hints(Index(12), Index(5));
     assert_eq!(leader.search(&hints, Index(11)), Search::Probe(Index(11)));
+}
+
+#[test]
+fn a_log_takes_its_head_back_and_nothing_that_does_not_fit() {
+    let terms = [1, 1, 2, 2, 2, 3, 3, 4];
+    let entry = |index| ConfigEntry { index: Index(index), config: config(1) };
+    for (cut, back) in [(2, 0), (4, 0), (4, 3), (6, 1), (7, 5), (8, 2)] {
+        let whole = || {
+            let mut log = log(at(0, 0), &terms);
+            log.configs = [2, 4, 7].map(entry).to_vec();
+            log
+        };
+        let mut short = whole();
+        short.compact(Index(cut));
+        let before = (short.runs.clone(), short.boundary, short.base.index);
+        let mut expected = whole();
+        expected.compact(Index(back));
+        let runs = expected.runs.iter().filter(|run| run.first.0 <= cut).copied().collect();
+        let configs: Vec<_> =
+            expected.configs.iter().filter(|entry| entry.index.0 <= cut).cloned().collect();
+        let older = OlderLog { boundary: expected.boundary, runs, founding: entry(0), configs };
+        let wrong = [
+            OlderLog { runs: older.runs[..0].to_vec(), ..older.clone() },
+            OlderLog { boundary: at(back + 1, 1), ..older.clone() },
+            OlderLog { configs: vec![entry(cut + 1)], ..older.clone() },
+        ];
+        for wrong in wrong {
+            assert!(!short.extend_back(wrong), "{cut} {back}");
+        }
+        assert_eq!((short.runs.clone(), short.boundary, short.base.index), before);
+        assert!(short.extend_back(older));
+        assert_eq!((&short.runs, short.boundary), (&expected.runs, expected.boundary));
+        assert_eq!(short.configs, expected.configs);
+        assert!(short.base.index <= short.boundary.index);
+    }
 }

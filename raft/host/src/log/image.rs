@@ -28,9 +28,25 @@ impl FrameRef {
     }
 }
 
+/// A segment whose frames have not been read: all of its entries are in a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnreadSegment {
+    /// Number of the segment.
+    pub number: u64,
+    /// Index of its first entry.
+    pub first: Index,
+    /// Sequence and predecessor that the first frame of the next segment has, with which the last
+    /// frame of this one must agree.
+    pub next: (u64, u32),
+}
+
 /// The log's table of contents.
 #[derive(Clone, Debug, Default)]
 pub struct LogImage {
+    /// In front of the frames, in order and without gaps.
+    unread: VecDeque<UnreadSegment>,
+    /// Whether one of them turned out to be of no use, and with it those before it.
+    is_unreadable: bool,
     /// In order of index, without gaps; never empty ones.
     frames: VecDeque<FrameRef>,
     /// In order of index; terms rise.
@@ -49,6 +65,43 @@ impl LogImage {
     /// The last entry, or where the log begins when it has none.
     pub fn last(&self) -> Position {
         self.last
+    }
+
+    /// Notes the segments in front of the first frame that were not read.
+    pub fn note_unread(&mut self, unread: VecDeque<UnreadSegment>) {
+        self.unread = unread;
+    }
+
+    /// The newest segment that was not read, if reading back gets as far as an entry before `index`.
+    pub fn unread_before(&self, index: Index) -> Option<UnreadSegment> {
+        let oldest = self.unread.front()?.first;
+        // Of the very first entry of the log nothing is needed to go on behind it but its term.
+        let reaches = oldest < index || oldest == Index::ZERO.next() && index == oldest;
+        self.unread.back().filter(|_| reaches && !self.is_unreadable).copied()
+    }
+
+    /// None of the segments that were not read is of use for more than their names.
+    pub fn give_up_unread(&mut self) {
+        self.is_unreadable = true;
+    }
+
+    /// Puts what was read of the newest unread segment in front. Returns whether it fits there.
+    pub fn prepend(&mut self, segment: u64, older: LogImage) -> bool {
+        let fits = self.unread.back().is_some_and(|unread| unread.number == segment)
+            && self.first() == Some(older.last.index.next())
+            && older.first().is_some()
+            && older.runs.last().map(|run| run.term) <= self.runs.first().map(|run| run.term);
+        if !fits {
+            return false;
+        }
+        self.unread.pop_back();
+        let LogImage { mut frames, mut runs, mut configs, .. } = older;
+        frames.append(&mut self.frames);
+        let goes_on = runs.last().map(|run| run.term) == self.runs.first().map(|run| run.term);
+        runs.extend(self.runs.drain(..).skip(usize::from(goes_on)));
+        configs.append(&mut self.configs);
+        (self.frames, self.runs, self.configs) = (frames, runs, configs);
+        true
     }
 
     /// Index of the first entry that is here; `None` when there is none.
@@ -152,6 +205,14 @@ impl LogImage {
     /// Forgets the frames that hold no entry behind `boundary`, and returns the number of the
     /// oldest segment that is still needed.
     pub fn drop_head(&mut self, boundary: Index) -> Option<u64> {
+        while let Some(oldest) = self.unread.front() {
+            let behind = self.unread.get(1).map(|next| next.first).or(self.first())?;
+            if behind > boundary.next() {
+                // Further ones before it are there only if something is wrong with them.
+                return (oldest.first <= boundary.next()).then_some(oldest.number);
+            }
+            self.unread.pop_front();
+        }
         while self.frames.len() > 1 && self.frames.pop_front_if(|f| f.last() <= boundary).is_some()
         {
         }
@@ -235,5 +296,64 @@ mod tests {
         assert_eq!(image.term_at(Index(3)), None);
         image.drop_head(Index(100));
         assert_eq!(image.first(), Some(Index(5)));
+    }
+
+    /// Entries 7 to 15 in two frames; segments with 1 to 3 and 4 to 6 in front of them.
+    fn behind_unread() -> LogImage {
+        let mut image = LogImage::default();
+        for (first, count) in [(7, 2), (9, 7)] {
+            image.note_term(Index(first), Term(2));
+            image.note_frame(3, &header(first, count, 2));
+        }
+        let unread = [(1, 1), (2, 4)];
+        let unread = unread.map(|(number, first)| UnreadSegment {
+            number,
+            first: Index(first),
+            next: (0, 0),
+        });
+        image.note_unread(unread.into());
+        image
+    }
+
+    #[test]
+    fn unread_segments_are_read_back_from_the_newest_on() {
+        let mut image = behind_unread();
+        assert_eq!(image.unread_before(Index(9)).map(|unread| unread.number), Some(2));
+        assert!(!image.prepend(1, self::image(&[(1, 3, 1)])), "not the newest");
+        assert!(!image.prepend(2, self::image(&[(4, 2, 1)])), "a gap");
+        assert!(!image.prepend(2, self::image(&[(4, 3, 3)])), "a later term");
+        assert!(image.prepend(2, self::image(&[(4, 1, 1), (5, 2, 2)])));
+        assert_eq!(
+            image.runs(),
+            [(4, 1), (5, 2)].map(|(first, term)| Run { first: Index(first), term: Term(term) })
+        );
+        assert!(image.prepend(1, self::image(&[(1, 3, 1)])));
+        assert_eq!((image.first(), image.term_at(Index(4))), (Some(Index(1)), Some(Term(1))));
+        assert_eq!(image.frame_of(Index(6)).map(|frame| frame.first), Some(Index(5)));
+        assert_eq!(image.unread_before(Index(9)), None);
+    }
+
+    #[test]
+    fn reading_back_is_for_those_whom_it_helps() {
+        let mut image = behind_unread();
+        image.note_unread([UnreadSegment { number: 2, first: Index(4), next: (0, 0) }].into());
+        assert_eq!(image.unread_before(Index(4)), None, "the entry before it has no known term");
+        assert!(image.unread_before(Index(5)).is_some());
+        image.give_up_unread();
+        assert_eq!(image.unread_before(Index(5)), None);
+        assert!(behind_unread().unread_before(Index(1)).is_some(), "all of the log is there");
+    }
+
+    #[test]
+    fn unread_segments_are_dropped_when_all_their_entries_may_be() {
+        let needed = |boundary| behind_unread().drop_head(Index(boundary));
+        assert_eq!([2, 3, 5, 6, 8].map(needed), [1, 2, 2, 3, 3].map(Some));
+        // What is in front of a segment of no use is kept until that goes.
+        let mut image = behind_unread();
+        image.note_unread([UnreadSegment { number: 2, first: Index(4), next: (0, 0) }].into());
+        assert_eq!(
+            [2, 3, 6].map(|boundary| image.drop_head(Index(boundary))),
+            [None, Some(2), Some(3)]
+        );
     }
 }

@@ -8,5 +8,6 @@ pub mod recovery;
 pub(crate) mod replay;
 pub mod segment;
 pub(crate) mod spares;
+pub(crate) mod start;
 pub(crate) mod tail;
 pub(crate) mod writer;

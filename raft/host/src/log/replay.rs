@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 use std::io;
 
 use planted::{Bug, is_on};
+use raft_core::Index;
 use runtime::{Buffer, Fiber, FiberGroup, OpenOptions, Shard};
 
 use super::frame::{FRAME_HEADER, FrameHeader, Place, verify_records};
-use super::recovery::{Damage, Fed, Recovered, Recovery};
+use super::image::{LogImage, UnreadSegment};
+use super::recovery::{Damage, DamageKind, Fed, Recovered, Recovery};
 use super::segment::{BLOCK, SegmentHeader, segment_name, segment_number};
 use super::spares::{Segment, SegmentPlan};
+use super::start::find_start;
 use crate::error::{GroupError, during};
 
 /// Bytes of one read, and how many of them are under way.
@@ -30,30 +33,26 @@ pub(crate) struct Replayed {
 /// Takes a frame: the state of recovery with it, its header and its records.
 pub(crate) type OnFrame<'a> = &'a mut dyn FnMut(&Recovery, &FrameHeader, &[u8]);
 
-/// Reads all segments in order and gives every intact frame to `on_frame`. Changes nothing on disk
-/// but the names of segments that were never finished. What it has read is durable.
+/// Reads the segments in order, from the one that has the entry behind `covered` on, and gives every
+/// intact frame to `on_frame`. Changes nothing on disk but the names of segments that were never
+/// finished. What it has read is durable.
 pub(crate) async fn replay(
     shard: &Shard,
     plan: &SegmentPlan,
-    durable_mark: u64,
+    (durable_mark, covered): (u64, Index),
     on_frame: OnFrame<'_>,
 ) -> Result<Replayed, GroupError> {
     let numbers = segment_numbers(shard, plan).await?;
-    let mut replay = Replay {
-        shard,
-        plan,
-        fibers: FiberGroup::new(shard, "replay"),
-        numbers: &numbers,
-        current: None,
-        planned: (0, 0),
-        reads: VecDeque::new(),
-        segments: VecDeque::new(),
-        recovery: Recovery::new(plan.identity, durable_mark, plan.frame_bytes_max),
-        carry: Carry { buffer: shard.buffer(CARRY), start: 0, end: 0 },
-    };
+    let start = find_start(shard, plan, &numbers, covered).await;
+    let options = OpenOptions { write: true, create: false, dsync: plan.is_synced };
+    let needed = numbers.get(start.skipped..).unwrap_or_default();
+    let mut replay = Replay::new(shard, plan, needed, options, durable_mark);
     replay.run(on_frame).await?;
     let Replay { recovery, mut segments, .. } = replay;
-    let recovered = recovery.finish().map_err(|damage| damaged(plan, damage))?;
+    let mut recovered = recovery.finish().map_err(|damage| damaged(plan, damage))?;
+    if recovered.image.first() == start.first {
+        recovered.image.note_unread(start.unread);
+    }
     while let Some(segment) =
         segments.pop_front_if(|segment| segment.header.number < recovered.end.0)
     {
@@ -67,6 +66,38 @@ pub(crate) async fn replay(
     let first = numbers.first().copied().unwrap_or(1);
     let next = numbers.last().copied().unwrap_or(0) + 1;
     Ok(Replayed { recovered, segments, numbers: (first, next) })
+}
+
+/// Reads a segment that [`replay`] has left out, and returns what is in it.
+///
+/// # Errors
+/// When it cannot be read, or does not lead to the segment behind it without a gap.
+pub(crate) async fn read_back(
+    shard: &Shard,
+    plan: &SegmentPlan,
+    unread: UnreadSegment,
+) -> Result<LogImage, GroupError> {
+    let numbers = [unread.number];
+    let options = OpenOptions { write: false, create: false, dsync: false };
+    let mut replay = Replay::new(shard, plan, &numbers, options, 0);
+    let result = replay.run(&mut |_, _, _| {}).await;
+    let Replay { recovery, segments, reads, .. } = replay;
+    for read in reads {
+        // After an error nobody wants to know what it brought.
+        let _ = read.bytes.await;
+    }
+    for segment in segments {
+        close(plan, segment).await?;
+    }
+    result?;
+    let recovered = recovery.finish().map_err(|damage| damaged(plan, damage))?;
+    let found = (recovered.next_sequence, recovered.previous);
+    if found != unread.next || recovered.image.first() != Some(unread.first) {
+        let (segment, offset) = recovered.end;
+        let index = Some(recovered.image.last().index.next());
+        return Err(damaged(plan, Damage { segment, offset, index, kind: DamageKind::Frame }));
+    }
+    Ok(recovered.image)
 }
 
 /// Writes what a power failure may still take away.
@@ -116,6 +147,7 @@ struct Replay<'a> {
     plan: &'a SegmentPlan,
     fibers: FiberGroup,
     numbers: &'a [u64],
+    options: OpenOptions,
     /// The segment whose bytes are being fed.
     current: Option<u64>,
     /// The next read: which of the numbers, at which offset.
@@ -141,7 +173,29 @@ struct Read {
     bytes: Fiber<io::Result<Buffer>>,
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
+    fn new(
+        shard: &'a Shard,
+        plan: &'a SegmentPlan,
+        numbers: &'a [u64],
+        options: OpenOptions,
+        durable_mark: u64,
+    ) -> Replay<'a> {
+        Replay {
+            shard,
+            plan,
+            fibers: FiberGroup::new(shard, "replay"),
+            numbers,
+            options,
+            current: None,
+            planned: (0, 0),
+            reads: VecDeque::new(),
+            segments: VecDeque::new(),
+            recovery: Recovery::new(plan.identity, durable_mark, plan.frame_bytes_max),
+            carry: Carry { buffer: shard.buffer(CARRY), start: 0, end: 0 },
+        }
+    }
+
     async fn run(&mut self, on_frame: OnFrame<'_>) -> Result<(), GroupError> {
         loop {
             self.read_ahead().await?;
@@ -169,9 +223,7 @@ impl Replay<'_> {
         {
             let path = self.path(number);
             if self.planned.1 == 0 {
-                let options =
-                    OpenOptions { write: true, create: false, dsync: self.plan.is_synced };
-                let file = self.shard.storage().open(&path, options).await;
+                let file = self.shard.storage().open(&path, self.options).await;
                 let file = file.map_err(during("open", &path))?;
                 // Replaced by what the file says as soon as it is read.
                 let header = SegmentHeader { number, generation: 0, size: file.len() };

@@ -75,6 +75,11 @@ impl Spares {
         })
     }
 
+    /// How they are made.
+    pub(crate) fn plan(&self) -> &SegmentPlan {
+        &self.plan
+    }
+
     /// Number of segments ready.
     pub(crate) fn ready(&self) -> usize {
         self.ready.borrow().len()

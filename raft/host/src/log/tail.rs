@@ -299,6 +299,11 @@ impl LogTail {
         self.image.frame_of(index)
     }
 
+    /// The table of contents of all that is sealed.
+    pub(crate) fn image(&mut self) -> &mut LogImage {
+        &mut self.image
+    }
+
     /// Forgets frames that hold nothing behind `boundary`, which was applied. Returns the number of
     /// the oldest segment still needed.
     pub(crate) fn drop_head(&mut self, boundary: Index) -> Option<u64> {

@@ -19,6 +19,7 @@ mod writer;
 
 mod boundary;
 mod install;
+mod read_back;
 pub(crate) mod receiving;
 pub(crate) mod sending;
 pub mod transfer;

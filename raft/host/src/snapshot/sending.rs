@@ -23,7 +23,7 @@ use crate::ports::StateMachine;
 #[derive(Default)]
 pub(crate) struct Sending {
     /// Members that consensus wants to be helped.
-    wanted: RefCell<BTreeSet<NodeId>>,
+    pub(super) wanted: RefCell<BTreeSet<NodeId>>,
     transfers: RefCell<BTreeMap<NodeId, Transfer>>,
     pub(crate) work: Signal,
     /// When the next piece may leave.
@@ -57,6 +57,7 @@ const LINK_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) async fn run<M: StateMachine>(group: Rc<Shared<M>>) {
     let sending = &group.snapshots.sending;
     while !group.has_ended() {
+        group.read_back_wanted().await;
         group.offer_wanted();
         group.give_up_silent();
         let wake = match group.send_next().await {
@@ -82,6 +83,11 @@ impl Sending {
     pub(crate) fn want(&self, node: NodeId) {
         self.wanted.borrow_mut().insert(node);
         self.work.set();
+    }
+
+    /// Whether a transfer to a node has begun and goes on.
+    pub(super) fn is_sending_to(&self, node: NodeId) -> bool {
+        self.transfers.borrow().get(&node).is_some_and(|transfer| !transfer.is_given_up)
     }
 
     /// A receiver has said how far it is.

@@ -7,4 +7,5 @@ mod faults;
 mod host;
 mod ledger;
 mod members;
+mod read_back;
 mod snapshots;

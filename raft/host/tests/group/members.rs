@@ -13,19 +13,19 @@ use runtime::{Shard, Signal};
 
 use crate::ledger::{Ledger, LifeError, Machine, payload_of, small_options};
 
-const NODE: NodeKey = NodeKey(1);
-const LONG: Duration = Duration::from_secs(300);
+pub(crate) const NODE: NodeKey = NodeKey(1);
+pub(crate) const LONG: Duration = Duration::from_secs(300);
 /// Rounds of proposals in a life.
 const ROUNDS: u64 = 160;
-const MEMBERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+pub(crate) const MEMBERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 
 /// The links between the members.
 #[derive(Default)]
-struct Post {
+pub(crate) struct Post {
     queue: RefCell<VecDeque<Letter>>,
     arrived: Signal,
     /// A member that nothing reaches and that reaches nobody.
-    cut: RefCell<Option<NodeId>>,
+    pub(crate) cut: RefCell<Option<NodeId>>,
 }
 
 struct Letter {
@@ -65,17 +65,20 @@ impl Link {
     }
 }
 
-struct Cluster {
-    groups: Vec<Group<Machine>>,
-    post: Rc<Post>,
+pub(crate) struct Cluster {
+    pub(crate) groups: Vec<Group<Machine>>,
+    pub(crate) post: Rc<Post>,
 }
 
-/// Whether the members save snapshots so often, and keep so little log, that whoever was away for a
-/// while needs one.
+/// Which snapshots the members save, and how much log they keep.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Log {
+pub(crate) enum Log {
+    /// No snapshots.
     Whole,
+    /// So many snapshots, and so little log, that whoever was away for a while needs one.
     Short,
+    /// Snapshots, and the whole log.
+    Kept,
 }
 
 fn options(node: NodeId, log: Log) -> GroupOptions {
@@ -86,6 +89,11 @@ fn options(node: NodeId, log: Log) -> GroupOptions {
         options.snapshots.log_delete_delay = Duration::ZERO;
         options.snapshots.at_stop = true;
     }
+    if log == Log::Kept {
+        options.snapshots.log_bytes = 24 << 10;
+        options.snapshots.keep = 1000;
+        options.snapshots.at_stop = true;
+    }
     options.dir = format!("member{node}/7");
     options.raft = RaftOptions::new(node, u64::from(node.0));
     options.founding = Config::of(MEMBERS, []);
@@ -93,7 +101,7 @@ fn options(node: NodeId, log: Log) -> GroupOptions {
 }
 
 impl Cluster {
-    async fn open(
+    pub(crate) async fn open(
         shard: &Shard,
         ledgers: &[Ledger; 3],
         log: Log,
@@ -138,8 +146,24 @@ impl Cluster {
     }
 
     /// Whoever takes itself for the leader; one that was cut off and a new one may do so both.
-    fn leaders(&self) -> impl Iterator<Item = &Group<Machine>> {
+    pub(crate) fn leaders(&self) -> impl Iterator<Item = &Group<Machine>> {
         self.groups.iter().filter(|group| group.status().raft.role == RoleName::Leader)
+    }
+
+    /// Waits until all members are equal.
+    pub(crate) async fn converge(&self, shard: &Shard) {
+        let equal = || {
+            let all: Vec<_> = self.groups.iter().map(|group| group.status().raft).collect();
+            let newest = all[0].last;
+            all.iter().all(|status| status.applied == newest.index && status.last == newest)
+        };
+        for _ in 0..2000 {
+            if self.leaders().count() == 1 && equal() {
+                return;
+            }
+            shard.clock().sleep(Duration::from_millis(20)).await;
+        }
+        panic!("members do not converge");
     }
 }
 
@@ -169,17 +193,7 @@ async fn work(shard: Shard, ledgers: [Ledger; 3], log: Log) -> Result<(), LifeEr
         shard.clock().sleep(Duration::from_millis(if cut.is_some() { 500 } else { 5 })).await;
     }
     *cluster.post.cut.borrow_mut() = None;
-    let equal = || {
-        let all: Vec<_> = cluster.groups.iter().map(|group| group.status().raft).collect();
-        all.iter().all(|status| status.applied == all[0].last.index && status.last == all[0].last)
-    };
-    for _ in 0..2000 {
-        if cluster.leaders().count() == 1 && equal() {
-            break;
-        }
-        shard.clock().sleep(Duration::from_millis(20)).await;
-    }
-    assert!(equal(), "members do not converge");
+    cluster.converge(&shard).await;
     for group in &cluster.groups {
         group.stop().await?;
     }

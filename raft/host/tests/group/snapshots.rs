@@ -227,6 +227,30 @@ fn a_damaged_newest_snapshot_costs_nothing() {
     assert!(path.contains("/log/") && what.contains("no snapshot is intact"), "{error}");
 }
 
+/// A restart reads nothing of the log that the snapshot has, whatever became of it; an older snapshot
+/// needs it, and then damage in it is found.
+#[test]
+fn a_restart_leaves_out_what_the_snapshot_has() {
+    let mut node = Node::new(10, When::Asked);
+    node.options.snapshots.keep = 5;
+    node.lives(90);
+    let snapshots = node.files(".snapshot");
+    assert_eq!(snapshots.len(), 5, "{snapshots:?}");
+    let segment = node.files(".log").swap_remove(3);
+    // In a record of its first frame.
+    assert!(node.disk().flip_bit(&segment, (4096 + 96 + 34) * 8));
+    node.lives(0);
+    let book = node.ledger.book();
+    assert_eq!(book.recovered.len() as u64, book.proposed);
+    drop(book);
+    for newer in &snapshots[1..] {
+        assert!(node.disk().flip_bit(newer, 5));
+    }
+    let error = node.end(&node.start(0)).unwrap_err();
+    let GroupError::Damaged { path, .. } = &error else { panic!("{error}") };
+    assert_eq!(*path, segment);
+}
+
 #[test]
 fn a_snapshot_of_a_newer_version_is_not_passed_over() {
     let node = Node::new(5, When::Asked);
