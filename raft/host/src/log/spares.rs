@@ -44,6 +44,8 @@ pub(crate) struct Spares {
     /// Files that hold no entry any more and can be used again, oldest first: taking them in this
     /// order leaves no gap in the numbers.
     recyclable: RefCell<VecDeque<u64>>,
+    /// The last attempt to rename or remove the oldest of them has failed.
+    cannot_take_oldest: Cell<bool>,
     next_number: Cell<u64>,
     /// Why the last attempt to make one failed; cleared by the next success.
     problem: RefCell<Option<io::Error>>,
@@ -68,6 +70,7 @@ impl Spares {
             plan,
             ready: RefCell::new(ready),
             recyclable: RefCell::default(),
+            cannot_take_oldest: Cell::new(false),
             next_number: Cell::new(next_number),
             problem: RefCell::default(),
             changed: Condition::new(),
@@ -137,6 +140,10 @@ impl Spares {
     /// Keeps segments ready until stopped. A failure is remembered and tried again with a new file.
     pub(crate) async fn run(&self) {
         while !self.stopped.get() {
+            if self.has_too_many() {
+                self.remove_oldest().await;
+                continue;
+            }
             if self.ready() >= self.plan.spares {
                 self.changed.wait().await;
                 continue;
@@ -158,13 +165,46 @@ impl Spares {
         }
     }
 
+    /// Whether there are more files to be used again than segments in use. What was dropped at once
+    /// is mostly used again until as much is dropped the next time; beyond that it is only in the way.
+    fn has_too_many(&self) -> bool {
+        let recyclable = self.recyclable.borrow();
+        let Some(newest) = recyclable.back() else { return false };
+        let behind = (self.next_number.get() - newest - 1) as usize;
+        let in_use = behind.saturating_sub(self.ready());
+        recyclable.len() > in_use.max(self.plan.spares) && !self.cannot_take_oldest.get()
+    }
+
+    /// Removes the oldest file that nobody needs. One that cannot be removed stays the oldest: what is
+    /// behind it must not go before it.
+    async fn remove_oldest(&self) {
+        let Some(oldest) = self.recyclable.borrow().front().copied() else { return };
+        let path = format!("{}/{}", self.plan.dir, segment_name(oldest));
+        let storage = self.shard.storage();
+        let removed = storage.remove_file(&path).await;
+        if removed.is_ok() {
+            self.recyclable.borrow_mut().pop_front();
+        }
+        let synced = match removed {
+            // Before the next one goes: a power failure must not leave a gap.
+            Ok(()) => storage.sync_dir(&self.plan.dir).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = synced {
+            tracing::warn!(path, %error, "cannot remove an old log segment");
+            self.cannot_take_oldest.set(true);
+        }
+    }
+
     /// Makes the segment with the next number; `None` when stopped meanwhile.
     async fn make(&self) -> io::Result<Option<Segment>> {
         let storage = self.shard.storage();
         let number = self.next_number.get();
         let path = format!("{}/{}", self.plan.dir, segment_name(number));
         let unfinished = format!("{path}.new");
-        let old = self.recyclable.borrow_mut().pop_front();
+        // After a failure once with a new file.
+        let cannot_reuse = self.cannot_take_oldest.take();
+        let old = self.recyclable.borrow().front().copied().filter(|_| !cannot_reuse);
         let file = match old {
             Some(old) => self.reuse(old, &unfinished).await?,
             None => match self.fill(&unfinished).await? {
@@ -195,8 +235,11 @@ impl Spares {
     async fn reuse(&self, old: u64, unfinished: &str) -> io::Result<DirectFile> {
         let storage = self.shard.storage();
         let old = format!("{}/{}", self.plan.dir, segment_name(old));
+        self.cannot_take_oldest.set(true);
         storage.rename(&old, unfinished).await?;
+        self.recyclable.borrow_mut().pop_front();
         storage.sync_dir(&self.plan.dir).await?;
+        self.cannot_take_oldest.set(false);
         let options = OpenOptions { write: true, create: false, dsync: false };
         storage.open(unfinished, options).await
     }

@@ -169,6 +169,22 @@ fn the_log_stays_small_and_goes_on_after_restarts() {
     }
 }
 
+/// Files of log that is not needed any more are used again, and removed when there are more of them
+/// than the log has need of.
+#[test]
+fn a_long_log_that_is_dropped_leaves_few_files() {
+    let node = Node::new(11, When::Stop);
+    node.lives(150);
+    assert!(node.files(".log").len() > 20, "{:?}", node.files(".log"));
+    node.lives(1);
+    node.lives(30);
+    let segments = node.files(".log");
+    assert!(segments.len() <= 12, "{segments:?}");
+    node.lives(1);
+    let book = node.ledger.book();
+    assert_eq!(book.recovered.len() as u64, book.proposed - 20);
+}
+
 #[test]
 fn a_stop_saves_and_a_restart_reads_no_entry_twice() {
     let node = Node::new(2, When::Stop);
