@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use kv_api::{KvRequest, OperationKind, Owner, Payload};
-use kv_machine::{Machine, MachineOptions, Outcome, Stamp};
+use kv_machine::{Loader, Machine, MachineOptions, Outcome, SnapshotPiece, Stamp};
 use wire::{BizCode, Writer};
 
 const KEY: &[u8] = b"benchmark.key00000000";
@@ -92,6 +92,7 @@ fn many_keys(nodes: usize) {
         black_box(bench.machine.state_hash());
     });
     println!("hash of the whole state: {} ms", spent / 1_000_000);
+    save_and_load(&mut bench, nodes);
     let mut removal = self::payload(OperationKind::Remove, KEY, b"");
     let head = removal.len() - KEY.len() - 2;
     let spent = timed(rounds, |round| {
@@ -99,6 +100,30 @@ fn many_keys(nodes: usize) {
         bench.apply(&removal);
     });
     println!("remove one of {nodes} values, random order: {spent} ns");
+}
+
+/// A snapshot in the pieces that the host takes, and a machine of it.
+fn save_and_load(bench: &mut Bench, nodes: usize) {
+    const PIECE: usize = 32 << 10;
+    const CHUNK: usize = 256 << 10;
+    const STEPS: u32 = 4096;
+    let mut stream = Vec::with_capacity(nodes * (VALUE_BYTES + 128));
+    let started = processor_time();
+    bench.machine.begin_snapshot(1 << 20, &mut stream);
+    while bench.machine.snapshot_piece(PIECE, &mut stream) == SnapshotPiece::More {}
+    let spent = (processor_time() - started).as_nanos() / nodes as u128;
+    println!("save {nodes} values: {spent} ns each");
+    let started = processor_time();
+    let mut loader = Loader::new(MachineOptions { hash_seed: 42 });
+    for chunk in stream.chunks(CHUNK) {
+        loader.feed(chunk).expect("whole");
+    }
+    let fed = processor_time() - started;
+    while !loader.link(STEPS).expect("whole") {}
+    let spent = (processor_time() - started).as_nanos() / nodes as u128;
+    let linking = spent - fed.as_nanos() / nodes as u128;
+    println!("load {nodes} values: {spent} ns each, {linking} of them to fit them together");
+    assert_eq!(loader.finish().state_hash(), bench.machine.state_hash());
 }
 
 /// A machine and its next index.

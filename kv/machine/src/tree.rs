@@ -1,9 +1,11 @@
 //! The tree: what is where, and who its ancestors are. It knows no operation and refuses nothing.
 
+use core::hint::black_box;
+
 use planted::{Bug, is_on};
 
 use crate::deadlines::Deadlines;
-use crate::index::KeyIndex;
+use crate::index::{KeyHash, KeyIndex};
 use crate::lifetime::Lifetime;
 use crate::node::{Marks, Node, NodeId};
 use crate::slab::Slab;
@@ -57,25 +59,38 @@ impl Tree {
     }
 
     /// Puts a node that was stored back where it was, without the chain of its parent's children.
-    /// Returns whether place and key were free.
-    pub(crate) fn place(&mut self, id: NodeId, node: Node) -> bool {
-        let hash = self.index.hash(node.key());
-        let nodes = &self.nodes;
-        let is_taken = nodes.get(id).is_some()
-            || self.index.find(hash, |other| nodes[other].key() == node.key()).is_some()
-            || (id != NodeId::ROOT && node.key().is_empty());
-        if is_taken {
-            return false;
+    /// Returns the hash of its key, for [`Tree::index_placed`]; `None` if the place is taken, or only
+    /// the root may have such a key.
+    pub(crate) fn place(&mut self, id: NodeId, node: Node) -> Option<KeyHash> {
+        let is_wrong = id != NodeId::ROOT && node.key().is_empty();
+        if is_wrong || self.nodes.get(id).is_some() {
+            return None;
         }
         if let Some(lifetime) = node.lifetime() {
             self.deadlines.insert(&lifetime, id);
         }
-        if id != NodeId::ROOT {
-            self.index.insert(hash, id);
-        }
+        let hash = self.index.hash(node.key());
         self.blob_bytes += node.blob_bytes();
         self.nodes.place(id, node);
-        true
+        Some(hash)
+    }
+
+    /// Lets nodes be found that were placed; the root is not among them. Returns one whose key is not
+    /// its own alone, if there is one.
+    pub(crate) fn index_placed(&mut self, placed: &[(NodeId, KeyHash)]) -> Option<NodeId> {
+        // All places of the table are read before the first one is needed, as in `read_ahead.rs`.
+        for (_, hash) in placed {
+            black_box(self.index.guess(*hash));
+        }
+        placed.iter().find_map(|&(id, hash)| {
+            let nodes = &self.nodes;
+            let is_same = |other: NodeId| nodes[other].key() == nodes[id].key();
+            if self.index.find(hash, is_same).is_some() {
+                return Some(id);
+            }
+            self.index.insert(hash, id);
+            None
+        })
     }
 
     /// The node with this key; the empty key is the root's.

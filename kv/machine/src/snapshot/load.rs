@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use kv_api::{lock_lease_ms, split_key};
 
 use super::record::{END_BYTES, END_NUMBER, HEAD_BYTES, Head, RECORD_HEAD_BYTES, RecordHead, Sum};
+use crate::index::KeyHash;
 use crate::machine::{Machine, MachineOptions};
 use crate::node::{Marks, Node, NodeId};
 use crate::tree::Tree;
@@ -18,11 +19,16 @@ pub struct Loader {
     tree: Tree,
     head: Option<Head>,
     sum: Sum,
+    /// Nodes that are in their places and not yet in the index.
+    placed: Vec<(NodeId, KeyHash)>,
     /// The beginning of a part that the next bytes go on with.
     carry: Vec<u8>,
     is_complete: bool,
     stage: Stage,
 }
+
+/// Nodes that are put into the index together: the core waits for many places of the table at once.
+const LANES: usize = 32;
 
 /// What is done when all nodes are there, in this order; each in steps.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +89,7 @@ impl Loader {
             tree: Tree::empty(options.hash_seed),
             head: None,
             sum: Sum::default(),
+            placed: Vec::with_capacity(LANES),
             carry: Vec::new(),
             is_complete: false,
             stage: Stage::Chains(0),
@@ -206,6 +213,7 @@ impl Loader {
         };
         let Some((head, body)) = part.split_first_chunk() else {
             let end = part.first_chunk().map(Sum::decode).ok_or(Malformed::Length)?;
+            self.index_placed()?;
             self.is_complete = true;
             return if end == self.sum { Ok(()) } else { Err(Malformed::Sum) };
         };
@@ -217,7 +225,21 @@ impl Loader {
         }
         let node = head.node(body).ok_or(malformed)?;
         self.sum.add(&node);
-        if !self.tree.place(id, node) { Err(malformed) } else { Ok(()) }
+        let hash = self.tree.place(id, node).ok_or(malformed)?;
+        if id != NodeId::ROOT {
+            self.placed.push((id, hash));
+        }
+        if self.placed.len() == LANES { self.index_placed() } else { Ok(()) }
+    }
+
+    fn index_placed(&mut self) -> Result<(), Malformed> {
+        match self.tree.index_placed(&self.placed) {
+            Some(id) => Err(Malformed::Record { number: id.0 }),
+            None => {
+                self.placed.clear();
+                Ok(())
+            }
+        }
     }
 
     /// Checks a node and hangs it behind the one created before it.
