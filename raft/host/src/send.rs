@@ -8,23 +8,50 @@ use raft_core::{Index, NodeId, Sendable};
 
 use crate::error::GroupError;
 use crate::execute::Shared;
+use crate::log::batch::Frame;
+use crate::log::image::FrameRef;
 use crate::log::reader::LogReader;
 use crate::ports::StateMachine;
 
 /// Sends until the group ends.
 pub(crate) async fn run<M: StateMachine>(group: Rc<Shared<M>>) {
-    let mut reader = LogReader::new(&group.shard, &group.options);
+    let mut disk = Disk { log: LogReader::new(&group.shard, &group.options), newest: None };
     while !group.has_ended() {
         group.send_work.wait().await;
-        let followers: Vec<NodeId> = group.core.borrow().raft.followers().collect();
-        let mut copies = Copies::default();
-        for follower in followers {
-            if let Err(error) = group.send_to(&mut reader, &mut copies, follower).await {
-                group.fail(error);
+        let mut goes_on = true;
+        while goes_on && !group.has_ended() {
+            goes_on = false;
+            // A frame for each of those who are behind, and then the others again: whoever keeps up
+            // does not wait for all that they lack.
+            for (follower, wanted) in group.send_from_memory_to_all() {
+                match group.send_from_disk(&mut disk, follower, wanted).await {
+                    Ok(is_sent) => goes_on |= is_sent,
+                    Err(error) => group.fail(error),
+                }
             }
         }
+        disk.newest = None;
     }
-    reader.close().await;
+    disk.log.close().await;
+}
+
+/// The log on disk, and the frame that was read last: a follower may have room for a part of it only.
+struct Disk {
+    log: LogReader,
+    newest: Option<(FrameRef, Frame)>,
+}
+
+impl Disk {
+    async fn frame(&mut self, place: FrameRef) -> Result<Frame, GroupError> {
+        if let Some((known, frame)) = &self.newest
+            && *known == place
+        {
+            return Ok(frame.clone());
+        }
+        let frame = self.log.frame(place).await?;
+        self.newest = Some((place, frame.clone()));
+        Ok(frame)
+    }
 }
 
 /// What was copied for one follower and can go to the next one as it is: mostly both want the same.
@@ -46,21 +73,13 @@ impl Copies {
 }
 
 impl<M: StateMachine> Shared<M> {
-    /// Sends all that a follower has room for.
-    async fn send_to(
-        &self,
-        reader: &mut LogReader,
-        copies: &mut Copies,
-        to: NodeId,
-    ) -> Result<(), GroupError> {
-        while let Some(wanted) = self.send_from_memory(copies, to) {
-            // While the disk is read the log may change.
-            copies.0.clear();
-            if !self.send_from_disk(reader, to, wanted).await? {
-                break;
-            }
-        }
-        Ok(())
+    /// Sends all that the followers have room for, as long as it is in memory. Returns what is not.
+    fn send_from_memory_to_all(&self) -> Vec<(NodeId, Sendable)> {
+        let followers: Vec<NodeId> = self.core.borrow().raft.followers().collect();
+        let mut copies = Copies::default();
+        let on_disk =
+            |to: NodeId| self.send_from_memory(&mut copies, to).map(|wanted| (to, wanted));
+        followers.into_iter().filter_map(on_disk).collect()
     }
 
     /// Sends all that a follower has room for, as long as it is in memory. Returns what is not.
@@ -93,12 +112,12 @@ impl<M: StateMachine> Shared<M> {
     /// something was sent: nothing is when the entry was dropped from the log meanwhile.
     async fn send_from_disk(
         &self,
-        reader: &mut LogReader,
+        disk: &mut Disk,
         to: NodeId,
         wanted: Sendable,
     ) -> Result<bool, GroupError> {
         let Some(place) = self.core.borrow().tail.place_of(wanted.first) else { return Ok(false) };
-        let frame = reader.frame(place).await;
+        let frame = disk.frame(place).await;
         if self.core.borrow().tail.place_of(wanted.first) != Some(place) {
             // Cut or dropped while it was read: whatever was read is of no interest.
             return Ok(true);
