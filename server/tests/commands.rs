@@ -248,6 +248,38 @@ fn what_was_acknowledged_survives_kill_and_stays_readable_offline() {
 }
 
 #[test]
+fn snapshots_are_saved_and_listed_on_the_port_for_administration() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::start(directory.path());
+    let (address, service) = node.servers.rsplit_once(':').unwrap();
+    let admin = format!("{address}:{}", service.parse::<u16>().unwrap() - 1);
+    let (list, save) =
+        (format!("snapshot list --admin {admin}"), format!("snapshot save --admin {admin}"));
+    let (code, text) = node.verb(&list);
+    assert!(code == 0 && text.ends_with("\n1     none\n"), "{code} {text}");
+    let saved = |number: u32| {
+        assert_eq!(node.verb(&format!("kv put k v{number}")).0, 0);
+        let saved = node.json(&save)["nodes"][0]["snapshots"][0].clone();
+        // Nothing has changed: it is the same one.
+        assert_eq!(node.json(&save)["nodes"][0]["snapshots"][0]["index"], saved["index"]);
+        saved
+    };
+    let [first, second, third] = [1, 2, 3].map(saved);
+    assert!(first["bytes"].as_u64().unwrap() >= 3 * 4096, "{first}");
+    assert_eq!(second["index"].as_u64(), first["index"].as_u64().map(|index| index + 1));
+    let listed = node.json(&list);
+    let indexes: Vec<_> = listed["nodes"][0]["snapshots"].as_array().unwrap().iter().collect();
+    assert_eq!(indexes.len(), 2, "{listed}");
+    assert_eq!((&indexes[0]["index"], &indexes[1]["index"]), (&second["index"], &third["index"]));
+    assert_eq!(listed["nodes"][0]["is_saving"], false);
+    // Clients have another port, other groups are none of this node, and nobody answers elsewhere.
+    assert_eq!(node.verb(&format!("snapshot save --admin {}", node.servers)).0, 5);
+    assert_ne!(node.verb(&format!("{list} --group 7")).0, 0);
+    let (code, text) = node.verb("-o json snapshot list --admin 1=127.0.0.1:1 --timeout 1s");
+    assert!(code == 6 && text.contains("\"error\""), "{code} {text}");
+}
+
+#[test]
 fn a_second_node_on_the_same_data_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let _node = Node::start(directory.path());

@@ -159,15 +159,21 @@ commands! {
     TRANSACTION = 1100, Service;
     /// Every change of some keys from an index on, in order.
     CHANGES = 1101, Service;
+    /// Save a snapshot of a group on this node.
+    SNAPSHOT_SAVE = 1102, Replicate;
+    /// The snapshots of a group on this node.
+    SNAPSHOT_LIST = 1103, Replicate;
 }
 
 impl Command {
     /// The time a caller gives this command when nobody says otherwise, in milliseconds.
     ///
-    /// The leadership and membership commands wait for other nodes.
+    /// The leadership and membership commands wait for other nodes, a snapshot for the disk.
     pub const fn timeout_ms(self) -> u64 {
         match self {
-            Command::RAFT_ADMIN_TRANSFER_LEADER | Command::RAFT_ADMIN_PREPARE_CHANGE => 30_000,
+            Command::RAFT_ADMIN_TRANSFER_LEADER
+            | Command::RAFT_ADMIN_PREPARE_CHANGE
+            | Command::SNAPSHOT_SAVE => 30_000,
             Command::RAFT_ADMIN_COMMIT_CHANGE | Command::RAFT_ADMIN_ABORT_CHANGE => 15_000,
             _ => 5_000,
         }
@@ -191,12 +197,12 @@ mod tests {
     #[test]
     fn registry_is_ascending_and_complete() {
         assert!(Command::ALL.is_sorted_by(|left, right| left < right));
-        assert_eq!(Command::ALL.len(), 44);
+        assert_eq!(Command::ALL.len(), 46);
         for &command in Command::ALL {
             assert!(command.name().is_some() && command.served().is_some());
             assert!(command.timeout_ms() >= 5_000);
         }
-        for number in [i32::MIN, -1, 0, 7, 39, 57, 69, 87, 999, 1000, 1003, 1099, 1102, i32::MAX] {
+        for number in [i32::MIN, -1, 0, 7, 39, 57, 69, 87, 999, 1000, 1003, 1099, 1104, i32::MAX] {
             assert_eq!(Command(number).name(), None);
             assert_eq!(Command(number).served(), None);
         }
@@ -209,7 +215,7 @@ mod tests {
             1, 2, 5, 6, 46, 70, 71, 72, 73, 74, 75, 76, 77, 79, 80, 81, 82, 83, 84, 86, 1100, 1101,
         ];
         assert!(on(PortKind::Service).map(|command| command.0).eq(service));
-        let replicate = [1, 2, 4].into_iter().chain(40..=56).chain([1001, 1002]);
+        let replicate = [1, 2, 4].into_iter().chain(40..=56).chain([1001, 1002, 1102, 1103]);
         assert!(on(PortKind::Replicate).map(|command| command.0).eq(replicate));
     }
 }

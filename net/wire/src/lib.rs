@@ -36,7 +36,7 @@ mod peer;
 
 pub use admin::{
     AddGroupReq, AddNodeReq, CommitOrAbortReq, ListGroupsResp, ListNodesResp, PrepareChangeReq,
-    RaftNode, TransferLeaderReq,
+    RaftNode, SnapshotEntry, SnapshotsResp, TransferLeaderReq,
 };
 pub use code::{BizCode, RespCode};
 pub use command::{Command, PortKind, Served};

@@ -9,7 +9,7 @@ use raft_host::{Group, Refusal};
 use runtime::Shard;
 use wire::{
     Command, CommitOrAbortReq, PrepareChangeReq, RaftPing, RespCode, ResponseHead,
-    TransferLeaderReq, encode_response,
+    TransferLeaderReq, decode_fixed32, encode_response,
 };
 
 use crate::caller::Caller;
@@ -24,6 +24,7 @@ pub fn group_of(command: Command, body: &[u8]) -> Option<GroupId> {
         Command::RAFT_PING => RaftPing::decode(body).ok()?.group_id,
         Command::RAFT_ADMIN_TRANSFER_LEADER => TransferLeaderReq::decode(body).ok()?.group_id,
         Command::RAFT_ADMIN_PREPARE_CHANGE => PrepareChangeReq::decode(body).ok()?.group_id,
+        Command::SNAPSHOT_SAVE | Command::SNAPSHOT_LIST => decode_fixed32(body).ok()? as i32,
         _ => CommitOrAbortReq::decode(body).ok()?.group_id,
     };
     Some(GroupId(group))
@@ -38,6 +39,8 @@ pub fn is_of_group(command: Command) -> bool {
             | Command::RAFT_ADMIN_PREPARE_CHANGE
             | Command::RAFT_ADMIN_COMMIT_CHANGE
             | Command::RAFT_ADMIN_ABORT_CHANGE
+            | Command::SNAPSHOT_SAVE
+            | Command::SNAPSHOT_LIST
     )
 }
 
@@ -59,6 +62,8 @@ impl Desk<'_> {
         match caller.command {
             Command::RAFT_PING => self.ping(&caller, body, now),
             Command::RAFT_ADMIN_TRANSFER_LEADER => self.transfer(caller, body, now),
+            Command::SNAPSHOT_SAVE => self.save_snapshot(caller, now),
+            Command::SNAPSHOT_LIST => self.list_snapshots(&caller, now),
             _ => self.change(caller, body, now),
         }
     }

@@ -3,6 +3,7 @@
 mod change;
 mod desk;
 mod node;
+mod snapshots;
 
 pub use desk::{Desk, group_of, is_of_group};
 pub use node::answer_of_node;

@@ -11,6 +11,7 @@ use wire::ProcessId;
 
 use super::exit::EXIT_CODES;
 use super::lock::{ElectArguments, LockArguments};
+use super::snapshot::SnapshotArguments;
 use super::transaction::{FORM as TRANSACTION_FORM, parse_token};
 use super::watch::WatchArguments;
 use crate::config::{Endpoint, parse_duration};
@@ -122,6 +123,8 @@ pub(super) enum Verb {
     Elect(ElectArguments),
     /// Show the group as each server sees it.
     Status,
+    /// Save snapshots of a group, and list them.
+    Snapshot(SnapshotArguments),
     /// Check, print and explain configurations.
     #[command(subcommand)]
     Config(ConfigVerb),

@@ -1,6 +1,7 @@
 //! A client for the servers of the command line, and what its errors mean for the exit code.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use client::blocking::Client;
 use client::{Error, GroupId, NodeId, Options, Reason, Server, new_process_id};
@@ -14,9 +15,26 @@ pub(super) fn client(arguments: &ClientArguments) -> Result<Client, Failure> {
     Client::new(options(arguments)?).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
 }
 
+/// A client for the ports for administration of these nodes, with this much time for a request.
+pub(super) fn administrator(
+    arguments: &ClientArguments,
+    servers: &[ServerArgument],
+    time: Duration,
+) -> Result<Client, Failure> {
+    let options = Options { call_timeout: time, ..options_for(arguments, servers)? };
+    Client::new(options).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
+}
+
 /// The options of a client for these arguments.
 pub(super) fn options(arguments: &ClientArguments) -> Result<Options, Failure> {
-    let servers: Vec<Server> = arguments.servers.iter().map(resolve).collect::<Result<_, _>>()?;
+    options_for(arguments, &arguments.servers)
+}
+
+fn options_for(
+    arguments: &ClientArguments,
+    servers: &[ServerArgument],
+) -> Result<Options, Failure> {
+    let servers: Vec<Server> = servers.iter().map(resolve).collect::<Result<_, _>>()?;
     let mut options = Options::new(servers, arguments.identity.unwrap_or_else(new_process_id));
     options.group = GroupId(arguments.group);
     options.call_timeout = arguments.timeout;

@@ -17,6 +17,7 @@ mod bytes;
 mod connect;
 mod kv;
 mod load;
+mod snapshot;
 mod status;
 mod temporary;
 mod transaction;

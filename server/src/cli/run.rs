@@ -5,7 +5,9 @@ use client::NodeId;
 use super::arguments::{Arguments, ClientArguments, DevArguments, Verb};
 use super::exit::Failure;
 use super::output::Output;
-use super::{configuration, connect, dev, inspect, kv, load, lock, node, shell, status, watch};
+use super::{
+    configuration, connect, dev, inspect, kv, load, lock, node, shell, snapshot, status, watch,
+};
 
 /// Carries out what was asked for. Results go to standard output, messages of a running node to
 /// standard error; the caller prints the failure and ends the process with its code.
@@ -33,6 +35,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             let nodes = nodes(&arguments.client);
             status::run(&nodes, &mut connect::client(&arguments.client)?, &mut output)
         }
+        Verb::Snapshot(verb) => snapshot::run(&verb, &arguments.client, &mut output),
         Verb::Inspect(verb) => inspect::run(&verb, arguments.client.group, &mut output),
         Verb::Bench(verb) => load::run(&verb, &arguments.client, &mut output),
     };

@@ -31,6 +31,7 @@ mod transaction;
 mod changes;
 
 mod ping;
+mod snapshot;
 mod status;
 
 pub use kv_api::ReadMode;
@@ -52,6 +53,7 @@ pub use ping::Ping;
 pub use put::{Put, PutReply};
 pub use put_temporary::PutTemporary;
 pub use remove::{Remove, RemoveReply};
+pub use snapshot::{ListSnapshots, SaveSnapshot};
 pub use status::{KvStatus, QueryStatus};
 pub use transaction::{StepReply, Transaction, TransactionDone, TransactionReply};
 pub use try_lock::{LockHolder, TryLock, TryLockReply};

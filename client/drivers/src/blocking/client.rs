@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use client_core::operations::{
-    BatchGet, BatchPut, BatchRemove, CompareAndSet, Gathering, Get, KvStatus, List, Listing,
-    MakeTemporaryDirectory, Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove, Transaction,
-    UpdateTtl,
+    BatchGet, BatchPut, BatchRemove, CompareAndSet, Gathering, Get, KvStatus, List, ListSnapshots,
+    Listing, MakeTemporaryDirectory, Mkdir, Ping, Put, PutTemporary, QueryStatus, Remove,
+    SaveSnapshot, Transaction, UpdateTtl,
 };
 use client_core::{
     Completion, Condition, Core, Error, Event, LockEvent, LockId, LockOptions, NodeId, Operation,
@@ -294,6 +294,16 @@ impl Client {
     /// Asks a server for its status in the group and this client's watches.
     pub fn kv_status(&mut self, node: NodeId) -> Reply<KvStatus> {
         self.call(&KvStatus { node })
+    }
+
+    /// Has a server save a snapshot of the group, on its port for administration.
+    pub fn save_snapshot(&mut self, node: NodeId) -> Reply<SaveSnapshot> {
+        self.call(&SaveSnapshot { node })
+    }
+
+    /// Asks a server for its snapshots of the group, on its port for administration.
+    pub fn list_snapshots(&mut self, node: NodeId) -> Reply<ListSnapshots> {
+        self.call(&ListSnapshots { node })
     }
 
     /// Asks a server to send some bytes back.

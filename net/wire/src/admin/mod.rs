@@ -1,12 +1,14 @@
-//! Messages of the administration commands 44 to 55. Commands 51 and 53 take one `fixed32`, 47 to 49
+//! Messages of the administration commands 44 to 55, 1102 and 1103. Commands 51 and 53 take one `fixed32`, 47 to 49
 //! answer one `fixed64`; they have no message of their own.
 
 mod change;
 mod group;
 mod node;
+mod snapshot;
 mod transfer;
 
 pub use change::{CommitOrAbortReq, PrepareChangeReq};
 pub use group::{AddGroupReq, ListGroupsResp};
 pub use node::{AddNodeReq, ListNodesResp, RaftNode};
+pub use snapshot::{SnapshotEntry, SnapshotsResp};
 pub use transfer::TransferLeaderReq;
