@@ -81,6 +81,10 @@ impl<M: StateMachine> LogPages<M> {
             }
             core.tail.place_of(first)
         };
+        let place = match place {
+            Some(place) => Some(place),
+            None => shared.find_in_front(first).await,
+        };
         let Some(place) = place else { return Ok(None) };
         let frame = self.reader.frame(place).await;
         let core = shared.core.borrow();

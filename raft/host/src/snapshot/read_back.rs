@@ -1,4 +1,5 @@
-//! Reads log back that the start has left out, for members that need it and then no snapshot.
+//! Reads log back that the start has left out, for members that need it and then no snapshot, and for
+//! those who ask for old entries.
 //!
 //! A segment is read and checked as a whole before anything of it counts. One with damage is of no
 //! use, like those before it: whoever needs them is sent the snapshot, which has all their entries.
@@ -7,7 +8,7 @@ use raft_core::{ConfigEntry, Index, NodeId, OlderLog, Position};
 
 use crate::beginning::decode_configs;
 use crate::execute::Shared;
-use crate::log::image::{LogImage, UnreadSegment};
+use crate::log::image::{FrameRef, LogImage, UnreadSegment};
 use crate::log::replay::read_back;
 use crate::ports::StateMachine;
 
@@ -24,6 +25,24 @@ impl<M: StateMachine> Shared<M> {
                     self.snapshots.sending.wanted.borrow_mut().remove(&node);
                 }
             }
+        }
+    }
+
+    /// The place of an entry that the log may have in front of what a start has read.
+    pub(crate) async fn find_in_front(&self, index: Index) -> Option<FrameRef> {
+        loop {
+            let unread = {
+                let mut core = self.core.borrow_mut();
+                let place = core.tail.place_of(index);
+                if place.is_some() {
+                    return place;
+                }
+                core.tail.image().unread_before(index.next())?
+            };
+            if self.has_ended() {
+                return None;
+            }
+            self.read_back(unread).await;
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use raft_core::RoleName;
+use raft_core::{Index, RoleName};
 use runtime::Shard;
 use runtime::sim::{Ending, World, WorldOptions};
 
@@ -41,9 +41,17 @@ async fn without_one(shard: Shard, ledgers: [Ledger; 3], away: Away) -> Result<(
     Ok(())
 }
 
-/// All are there again.
-async fn together(shard: Shard, ledgers: [Ledger; 3]) -> Result<(), LifeError> {
+/// All are there again, and old entries can be read where they are intact.
+async fn together(
+    shard: Shard,
+    ledgers: [Ledger; 3],
+    (away, is_intact): (usize, bool),
+) -> Result<(), LifeError> {
     let cluster = Cluster::open(&shard, &ledgers, Log::Kept).await?;
+    let mut pages = cluster.groups[(away + 1) % MEMBERS.len()].log_pages();
+    let page = pages.page(Index(2), 100).await?;
+    assert_eq!(page.is_some_and(|page| page.commands().next().is_some()), is_intact);
+    pages.close().await;
     cluster.converge(&shard).await;
     for group in &cluster.groups {
         group.stop().await?;
@@ -83,8 +91,8 @@ fn loads_of_the_one_away(seed: u64, damage: Option<u64>) -> u64 {
         }
     }
     let before = ledgers[place].book().loads;
-    let books = ledgers.clone();
-    end(&world, &world.start(NODE, 1, move |shard| together(shard, books.clone())));
+    let (books, how) = (ledgers.clone(), (place, damage.is_none()));
+    end(&world, &world.start(NODE, 1, move |shard| together(shard, books.clone(), how)));
     let applied: Vec<_> = ledgers.iter().map(|ledger| ledger.book().applied.clone()).collect();
     assert!(applied[0].len() >= 2400, "{}", applied[0].len());
     assert!(applied[1] == applied[0] && applied[2] == applied[0], "members have the same");
