@@ -42,6 +42,11 @@ impl LinkSet {
         LINKS.iter().any(|(from, to)| self.is_up(*from, *to) && self.is_up(*to, *from))
     }
 
+    /// Whether a server can talk to another one, and so is part of a majority.
+    pub fn can_lead(self, server: u16) -> bool {
+        (1..=3).any(|other| self.is_up(server, other) && self.is_up(other, server))
+    }
+
     /// Cuts the directions that are down, and heals the others.
     pub fn apply(self, world: &World) {
         let network = world.network();
@@ -72,6 +77,7 @@ mod tests {
         assert!(LinkSet::WHOLE.can_serve());
         assert!(!LinkSet(0).can_serve());
         assert!(LinkSet(0b11).can_serve());
+        assert_eq!([1, 2, 3].map(|server| LinkSet(0b11).can_lead(server)), [true, true, false]);
         // 1 → 2 → 3 → 1.
         assert!(!LinkSet(0b01_1001).can_serve());
         // Of the 64 sets those in which no pair is whole: three choices a pair.

@@ -62,8 +62,12 @@ impl Walk {
         stage.until("the servers are level", |stage| stage.has_written() && stage.is_settled())?;
         for set in &self.0 {
             stage.stop_writing();
+            // Nobody unseats a leader that can talk to a majority, not even who cannot hear it.
+            let leader = stage.leader().filter(|leader| set.can_lead(*leader));
+            let led = leader.map(|leader| (leader, terms_of(&stage)));
             real(*set).apply(&stage.world);
             stage.pass(GRACE)?;
+            check_unseated(&stage, *set, led)?;
             // Equal logs: nothing but its leader keeps a member from standing for election.
             still(&mut stage, *set, |stage| stage.pass(QUIET))?;
             stage.write_slowly(&[100; WRITES], PAUSE);
@@ -79,6 +83,25 @@ impl Walk {
         report.simulated = Duration::from_nanos(stage.world.now().as_nanos());
         Ok(report)
     }
+}
+
+/// Checks that who led goes on doing so, in the same term.
+fn check_unseated(
+    stage: &Stage,
+    set: LinkSet,
+    led: Option<(u16, Vec<u32>)>,
+) -> Result<(), Violation> {
+    let Some((leader, terms)) = led else { return Ok(()) };
+    let (now, before) = (terms_of(stage), usize::from(leader) - 1);
+    if stage.leader() != Some(leader) || now.get(before) != terms.get(before) {
+        let what = format!(
+            "links {set}: server {leader} led, and now {:?} does; the terms went from {terms:?} to \
+             {now:?}",
+            stage.leader()
+        );
+        return Err(Violation::new(Rule::Calm, what));
+    }
+    Ok(())
 }
 
 /// Checks that no term changes while something goes on.
