@@ -41,8 +41,14 @@ impl Campaign {
         assert!(node.may_campaign(), "only a voter in good standing campaigns");
         // Shorter than the wait for a leader: whoever has tried in vain asks again, gently, and two
         // that have split the votes part here.
-        let timeout = node.random.up_to_twice(node.election_timeout() / 2);
-        Campaign { ballot, deadline: node.now + timeout, answers: Vec::new() }
+        let mut campaign = Campaign { ballot, deadline: node.now, answers: Vec::new() };
+        campaign.wait_again(node);
+        campaign
+    }
+
+    /// Gives the campaign as much time as it had, and draws it anew.
+    pub(crate) fn wait_again(&mut self, node: &mut Node) {
+        self.deadline = node.now + node.random.up_to_twice(node.election_timeout() / 2);
     }
 
     fn send_to_all(&self, node: &mut Node, handover: Option<Handover>) {

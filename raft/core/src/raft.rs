@@ -101,7 +101,12 @@ impl Raft {
                 }
             }
             Role::Candidate(campaign) => {
-                if self.node.now >= campaign.deadline() {
+                let is_over = self.node.now >= campaign.deadline();
+                if is_over && campaign.is_real() && !self.node.promise_is_durable() {
+                    // Nobody was asked yet. A disk that is too slow for one term is too slow for
+                    // each next one, and would never elect anybody.
+                    campaign.wait_again(&mut self.node);
+                } else if is_over {
                     self.wait_or_campaign();
                 }
             }

@@ -455,6 +455,7 @@ macro_rules! scripts {
 
 scripts! {
     a_single_node_elects_itself_at_once
+    a_slow_disk_delays_a_candidate
     three_nodes_elect_a_leader
     a_split_vote_is_resolved
     a_vote_is_answered_when_it_is_durable
