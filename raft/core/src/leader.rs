@@ -45,7 +45,9 @@ pub(crate) struct Leader {
     pub(crate) takeover_from: Moment,
     pub(crate) change: Option<PendingChange>,
     /// Some follower may know less than it could.
-    has_news: bool,
+    pub(crate) has_news: bool,
+    /// When followers without entries to come are told what is committed.
+    notices_at: Option<Moment>,
 }
 
 impl Leader {
@@ -72,6 +74,7 @@ impl Leader {
             takeover_from: node.now + node.election_timeout(),
             change: None,
             has_news: false,
+            notices_at: None,
         };
         leader.follow_config(node, last.next());
         leader.begin_round(node);
@@ -101,13 +104,15 @@ impl Leader {
         };
         let transfer = self.transfer.as_ref().map_or(Moment::MAX, |transfer| transfer.deadline);
         let change = self.change.as_ref().map_or(Moment::MAX, |change| change.deadline);
-        self.next_round_at.min(quorum).min(transfer).min(change)
+        let notices = self.notices_at.unwrap_or(Moment::MAX);
+        self.next_round_at.min(quorum).min(transfer).min(change).min(notices)
     }
 
     /// Says whether this node still leads.
     pub(crate) fn tick(&mut self, node: &mut Node) -> bool {
         self.tick_transfer(node);
         self.tick_change(node);
+        self.has_news |= self.notices_at.is_some_and(|at| node.now >= at);
         if !self.has_quorum(node) {
             return false;
         }
@@ -338,18 +343,37 @@ impl Leader {
         Some(Append { previous, round, commit, entries: node.log.entries(first, last) })
     }
 
-    /// Does what waits for the end of an input: tells followers without news that more is committed,
-    /// and begins a round for reads. Says whether this node still leads.
+    /// Tells followers that more is committed. The next entries tell as well: those who wait for none
+    /// are told after a while, and at once when reads there wait for it.
+    fn tell_commit(&mut self, node: &mut Node) {
+        let (last, commit, now) = (node.log.last_index(), node.commit(), node.now);
+        let delay = node.options.commit_notice_delay;
+        let is_due = delay.is_zero() || self.notices_at.is_some_and(|at| now >= at);
+        let mut is_owed = false;
+        for place in 0..self.progress.len() {
+            let Progress { matched, told_commit, read_index, .. } = self.progress[place];
+            if matched != last || told_commit >= commit {
+                continue;
+            }
+            if is_due || told_commit < read_index {
+                self.send_heartbeat(node, place);
+            } else {
+                is_owed = true;
+            }
+        }
+        if is_due || !is_owed {
+            self.notices_at = None;
+        } else if self.notices_at.is_none() {
+            self.notices_at = Some(now + delay);
+            node.out.is_sooner = true;
+        }
+    }
+
+    /// Does what waits for the end of an input: tells followers what is committed, and begins a round
+    /// for reads. Says whether this node still leads.
     pub(crate) fn finish_input(&mut self, node: &mut Node) -> bool {
         if core::mem::take(&mut self.has_news) {
-            for place in 0..self.progress.len() {
-                let progress = &self.progress[place];
-                // While entries are on their way, the next ones will tell.
-                let idle = progress.matched == node.log.last_index();
-                if idle && progress.told_commit < node.commit() {
-                    self.send_heartbeat(node, place);
-                }
-            }
+            self.tell_commit(node);
             if self.is_out_of_office(node) {
                 return false;
             }

@@ -10,7 +10,7 @@ use crate::options::ReadMode;
 use crate::output::ReadAnswer;
 use crate::quorum;
 use crate::reads::Proven;
-use crate::types::{NodeId, Round};
+use crate::types::{Index, NodeId, Round};
 
 /// Questions of other nodes about reads that wait at once; a node has one under way.
 const REMOTE_READS_MAX: usize = 1024;
@@ -59,11 +59,11 @@ impl Leader {
         self.quorum_heard = self.quorum_heard.max(heard.min(node.now));
         self.lease_until = lease;
         let proven = node.reads.prove(round.0, None);
-        Self::answer_remote(node, proven);
+        self.answer_remote(node, proven);
     }
 
     /// A read begins now.
-    pub(crate) fn read(&self, node: &mut Node) -> ReadAnswer {
+    pub(crate) fn read(&mut self, node: &mut Node) -> ReadAnswer {
         if self.reads_at_once(node, node.now) {
             return ReadAnswer::Now;
         }
@@ -71,27 +71,34 @@ impl Leader {
         if self.has_proof(node, node.now) {
             let index = node.commit();
             let proven = node.reads.prove_all(index, node.now);
-            Self::answer_remote(node, proven);
+            self.answer_remote(node, proven);
         }
         ReadAnswer::Wait(token)
     }
 
     /// A read begins on another node.
-    pub(crate) fn on_read_index(&self, node: &mut Node, from: NodeId, context: u64) {
+    pub(crate) fn on_read_index(&mut self, node: &mut Node, from: NodeId, context: u64) {
         let proven = self.has_proof(node, node.now);
         if proven || node.reads.remote_len() >= REMOTE_READS_MAX {
-            let index = proven.then_some(node.commit());
-            node.send(from, Body::ReadIndexReply(ReadIndexReply { context, index }));
+            self.answer_read(node, from, context, proven.then_some(node.commit()));
         } else {
             node.reads.join_remote((from, context));
         }
     }
 
-    fn answer_remote(node: &mut Node, proven: Option<Proven>) {
+    fn answer_remote(&mut self, node: &mut Node, proven: Option<Proven>) {
         let Some(proven) = proven else { return };
         for (to, context) in proven.remote {
-            let index = Some(proven.index);
-            node.send(to, Body::ReadIndexReply(ReadIndexReply { context, index }));
+            self.answer_read(node, to, context, Some(proven.index));
+        }
+    }
+
+    /// Tells another node how far it must have applied, and has it told soon that this is committed.
+    fn answer_read(&mut self, node: &mut Node, to: NodeId, context: u64, index: Option<Index>) {
+        node.send(to, Body::ReadIndexReply(ReadIndexReply { context, index }));
+        if let Some(progress) = self.progress_of(to) {
+            progress.read_index = progress.read_index.max(index.unwrap_or_default());
+            self.has_news = true;
         }
     }
 

@@ -29,6 +29,9 @@ pub struct RaftOptions {
     pub window_bytes: u64,
     /// Most bytes of records in one append. One record always fits.
     pub append_bytes_max: u64,
+    /// How long a follower to which no more entries go is not told that they are committed. With
+    /// the next entry it learns of it without a message of its own.
+    pub commit_notice_delay: Duration,
     /// A leader hands over to a caught-up voter whose priority is higher than its own.
     pub priority: u8,
     /// The start of the sequence that election timeouts are drawn from; different on each node.
@@ -56,6 +59,7 @@ impl RaftOptions {
             window_items: 65_536,
             window_bytes: 16 << 20,
             append_bytes_max: 1 << 20,
+            commit_notice_delay: Duration::ZERO,
             priority: 0,
             seed,
         }

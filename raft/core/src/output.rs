@@ -33,6 +33,8 @@ pub struct Output {
     pub apply_to: Option<Index>,
     /// Waiting reads that are settled.
     pub reads: ReadsSettled,
+    /// [`crate::Raft::next_deadline`] has come closer.
+    pub is_sooner: bool,
     /// The role, the term or the leader has changed.
     pub role: Option<RoleChange>,
     /// A membership change was appended or given up.
@@ -56,6 +58,7 @@ impl Output {
             && self.install.is_none()
             && self.apply_to.is_none()
             && self.reads == ReadsSettled::default()
+            && !self.is_sooner
             && self.role.is_none()
             && self.change.is_none()
             && self.transfer.is_none()

@@ -24,6 +24,8 @@ pub(crate) struct Progress {
     pub(crate) priority: u8,
     /// The commit index last told to the node.
     pub(crate) told_commit: Index,
+    /// What the newest reads on the node that were proven wait for.
+    pub(crate) read_index: Index,
     /// What the node had acknowledged before it restarted.
     pub(crate) before_restart: Index,
     /// The node is in no list any more; forgotten when it knows that, or at this time.
@@ -62,6 +64,7 @@ impl Progress {
             loyalty: Duration::ZERO,
             priority: 0,
             told_commit: Index::ZERO,
+            read_index: Index::ZERO,
             before_restart: Index::ZERO,
             leaves_at: None,
         }

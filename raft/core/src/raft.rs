@@ -172,7 +172,7 @@ impl Raft {
     /// May a read that begins now be served here? Only a leader says yes.
     pub fn read(&mut self, now: Moment) -> ReadAnswer {
         self.observe(now);
-        match &self.role {
+        match &mut self.role {
             Role::Leader(leader) => leader.read(&mut self.node),
             _ => ReadAnswer::NotLeader { leader: self.leader() },
         }

@@ -43,6 +43,8 @@ pub(crate) struct Shared<M: StateMachine> {
     pub(crate) tick_work: Signal,
     /// Life, role, reads or applied index have changed.
     pub(crate) changed: Condition,
+    /// Life has changed: for who waits for nothing else, as long as the group lives.
+    pub(crate) life_changed: Condition,
 }
 
 /// Where a group is between open and closed.
@@ -117,6 +119,9 @@ impl<M: StateMachine> Shared<M> {
         core.reads.refused = core.reads.refused.max(output.reads.refused);
         let committed = core.apply_to;
         drop(core);
+        if output.is_sooner {
+            self.tick_work.set();
+        }
         if let Some(role) = output.role {
             tracing::info!(group = self.options.identity.group.0, ?role, "role");
             if role.role != RoleName::Leader {
@@ -162,6 +167,7 @@ impl<M: StateMachine> Shared<M> {
             signal.set();
         }
         self.changed.notify_all();
+        self.life_changed.notify_all();
     }
 
     pub(crate) fn failure(&self) -> Option<GroupError> {

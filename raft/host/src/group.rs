@@ -274,7 +274,7 @@ impl<M: StateMachine> Group<M> {
             if let Some(error) = self.0.failure() {
                 return error;
             }
-            self.0.changed.wait().await;
+            self.0.life_changed.wait().await;
         }
     }
 

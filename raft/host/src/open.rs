@@ -167,6 +167,7 @@ async fn start<M: StateMachine>(
         send_work: Signal::new(),
         tick_work: Signal::new(),
         changed: Condition::new(),
+        life_changed: Condition::new(),
         options,
     });
     let last = recovered.image.last().index;

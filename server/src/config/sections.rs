@@ -288,7 +288,7 @@ pub struct Log {
     pub spare_segments: u16,
     /// Most bytes that one write to the disk takes.
     pub batch_bytes_max: ByteSize,
-    /// Recent records kept in memory.
+    /// Recent records that a shard keeps in memory.
     pub cache_bytes_max: ByteSize,
     /// Log that no snapshot needs any more is dropped after this time.
     #[serde(with = "units::duration")]

@@ -5,7 +5,7 @@
 //! | command | what it does |
 //! |---|---|
 //! | `group 1,2,3 [observers 4] [spare 5]` | the nodes and the founding members |
-//! | `option N priority 1`, `option N read-index` | a setting of a node, before it starts |
+//! | `option N priority 1`, `option N read-index`, `option N notice MS` | a setting of a node, before it starts |
 //! | `disk N terms 1,1,2 [term 3] [vote 2] [commit 1]` | what a node's disk holds, before it starts |
 //! | `start [N]`, `crash N` | runs nodes; stops one, which loses what was not written |
 //! | `replace-disk N` | a stopped node comes back with an empty disk, which it knows |
@@ -15,8 +15,7 @@
 //! | `timeout N` | time passes up to the node's deadline, and only that node notices |
 //! | `pass MS` | time passes and nobody notices |
 //! | `write N [hard\|log]` | the node's pending writes become durable |
-//! | `deliver [A>B]` | messages on their way arrive, without those that are sent meanwhile |
-//! | `drop [A>B]` | messages on their way are lost |
+//! | `deliver [A>B]`, `drop [A>B]` | messages on their way arrive, without those sent meanwhile; are lost |
 //! | `cut N`, `join N` | the node sends and receives nothing; it does again |
 //! | `settle` | writes and deliveries until nothing is on its way |
 //! | `propose N COUNT`, `read N`, `read-here N`, `lease N`, `transfer N TO MS` | … |
@@ -157,6 +156,10 @@ impl Stage {
             }
             ["option", id, "priority", priority] => {
                 self.options.get_mut(&node(id)).unwrap().priority = priority.parse().unwrap();
+            }
+            ["option", id, "notice", millis] => {
+                let delay = Duration::from_millis(millis.parse().unwrap());
+                self.options.get_mut(&node(id)).unwrap().commit_notice_delay = delay;
             }
             ["option", id, "read-index"] => {
                 self.options.get_mut(&node(id)).unwrap().read_mode = ReadMode::ReadIndex;
@@ -466,6 +469,7 @@ scripts! {
     a_follower_that_loses_its_link_asks_early
     a_leader_without_a_quorum_steps_down
     three_nodes_replicate
+    a_commit_is_told_with_the_next_entries
     an_entry_is_acknowledged_when_it_is_durable
     a_conflict_is_found_and_cut_off
     a_stale_append_does_not_shorten_the_log

@@ -135,6 +135,7 @@ impl World {
             false => ReadMode::Lease,
         };
         let priority = self.random.below(2) as u8;
+        let notice = Duration::from_millis([0, 1, 20, 200][self.random.below(4) as usize]);
         self.note(place, "start", 0);
         let id = self.hosts[place].id;
         let options = RaftOptions {
@@ -146,6 +147,7 @@ impl World {
             window_bytes: 200,
             append_bytes_max: 60,
             priority,
+            commit_notice_delay: notice,
             ..RaftOptions::new(id, seed)
         };
         let effects = self.hosts[place].start(self.now, options);
