@@ -163,7 +163,8 @@ fn countdowns_and_waiters_outlive_the_leader() {
                 let mut watchers = Vec::new();
                 for node in (1..=NODES).filter(|node| *node != old) {
                     let mut watcher = watch(&shard, node, 2, b"t").await;
-                    assert!(watcher.notification(0).await[0].2.is_some());
+                    // A follower learns of the commit a moment after the leader.
+                    while watcher.notification(0).await[0].2.is_none() {}
                     watchers.push(watcher);
                 }
                 told.store(true, Ordering::Relaxed);
