@@ -73,7 +73,7 @@ fn after_other_links_a_group_does_what_it_can() {
 fn links_that_are_not_what_they_are_said_to_be_are_noticed() {
     let none = LinkSet::of(0).unwrap();
     let silent = Walk(vec![LinkSet::WHOLE]).go_with(|_| none);
-    assert_eq!(silent.unwrap_err().rule, Rule::Liveness);
+    assert_eq!(silent.unwrap_err().rule, Rule::Calm);
     let serving = Walk(vec![none]).go_with(|_| LinkSet::WHOLE);
     assert_eq!(serving.unwrap_err().rule, Rule::DurableQuorum);
 }
