@@ -104,9 +104,12 @@ impl Logs {
         let (oldest, newest) = eye.snapshots();
         // One that was received voids a log that it does not fit to, and then the older ones.
         let is_void = boundary == newest && before.is_none_or(|before| before.commit < boundary);
-        // A restart begins behind the first entry: the term of the one before it is not known.
-        let allowed = oldest + u64::from(before.is_none());
-        if boundary > allowed && !is_void {
+        // A restart reads only what the newest snapshot lacks, and begins behind the first entry of
+        // that, since the term of the one before it is not known. Older log is found again on the
+        // disk when somebody asks for it.
+        let allowed = if before.is_none() { newest + 1 } else { oldest };
+        let is_found = before.is_some_and(|before| boundary < before.boundary);
+        if boundary > allowed && !is_void && !is_found {
             let what = format!(
                 "{node}, group {}: the log begins behind {boundary}, and the oldest snapshot ends \
                  with {oldest}",
