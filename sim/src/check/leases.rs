@@ -11,9 +11,8 @@ pub(super) struct Punctuality {
     pub(super) from_ms: u64,
 }
 
-/// The most that an expiry may be late, beside a hundredth of its countdown: a second, and what an
-/// election takes that goes on where the calm begins.
-const LATE_MAX_MS: u64 = 1_000 + 2_000;
+/// The most that an expiry may be late, beside a hundredth of its countdown.
+const LATE_MAX_MS: u64 = 1_000;
 
 impl Punctuality {
     pub(super) fn is_late(self, life: Life, now_ms: u64) -> bool {

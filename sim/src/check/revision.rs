@@ -44,10 +44,11 @@ pub fn check(
     let mut waiting = Waiting::new(calls);
     let mut punctuality = None;
     for entry in log {
-        if calm.contains(&entry.index) {
-            punctuality.get_or_insert(Punctuality { from_ms: entry.time_ms });
-        } else {
+        if !calm.contains(&entry.index) {
             punctuality = None;
+        } else if punctuality.is_none() || entry.payload.is_empty() {
+            // With the first entry of its term a leader begins to look after what expires.
+            punctuality = Some(Punctuality { from_ms: entry.time_ms });
         }
         let entry_done = carry_out(&mut model, entry, &waiting)?;
         check_punctual(&model, entry, &entry_done, punctuality)?;

@@ -233,6 +233,8 @@ impl<M: StateMachine> Shared<M> {
             }
             match self.boundary() {
                 Some(boundary) => break boundary,
+                // What is missing may need nodes that are gone: a stop does not wait for them.
+                None if *self.life.borrow() != Life::Running => return Err(SaveFailed::Stopped),
                 None => self.changed.wait().await,
             }
         };

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_core::{Config, Message, NodeId, RaftOptions, RoleName};
+use raft_core::{Change, Config, Members, Message, NodeId, RaftOptions, RoleName};
 use raft_host::{Group, GroupOptions, Outbox, Refusal, SnapshotMessage};
 use runtime::sim::{CrashKind, Ending, NodeKey, World, WorldOptions};
 use runtime::{Shard, Signal};
@@ -275,4 +275,32 @@ fn pitfall_18_members_that_the_log_cannot_help_are_sent_a_snapshot() {
 fn pitfall_20_a_power_loss_at_any_moment_of_an_install_leaves_old_or_new() {
     let loads: u64 = (0..60).map(|step| run(step % 5, Some(700 + step * 131), Log::Short)).sum();
     assert!(loads > 60, "{loads}");
+}
+
+/// Cuts the leader off, has it begin a change of the members, and stops it.
+async fn stop_in_a_change(shard: Shard, ledgers: [Ledger; 3]) -> Result<(), LifeError> {
+    let cluster = Cluster::open(&shard, &ledgers, Log::Kept).await?;
+    cluster.converge(&shard).await;
+    let leader = cluster.leaders().next().unwrap().clone();
+    let id = leader.status().raft.id;
+    *cluster.post.cut.borrow_mut() = Some(id);
+    let next = Members::of(MEMBERS.into_iter().filter(|member| *member != id), []);
+    let change = Change::Prepare { current: Members::of(MEMBERS, []), next };
+    let change = leader.change(change, LONG);
+    assert!(shard.clock().timeout(Duration::from_millis(100), change).await.is_none());
+    let stopped = shard.clock().timeout(Duration::from_secs(5), leader.stop()).await;
+    stopped.expect("a stop waits for nobody else")?;
+    for group in cluster.groups.iter().filter(|group| group.status().raft.id != id) {
+        group.stop().await?;
+    }
+    Ok(())
+}
+
+/// A snapshot holds the members that are in force, and these are not committed: there is none.
+#[test]
+fn a_stop_does_not_wait_for_a_change_of_members_that_nobody_can_commit() {
+    let world = World::new(WorldOptions::new(1));
+    let run = world.start(NODE, 1, |shard| stop_in_a_change(shard, <[Ledger; 3]>::default()));
+    assert!(world.run_until(|_| run.has_ended(), LONG).unwrap());
+    assert!(matches!(run.take_ending(), Some(Ending::Good)));
 }
