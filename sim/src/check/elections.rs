@@ -144,7 +144,7 @@ impl Elections {
     }
 
     /// A term begins with a leader that a majority of each half has durably voted for, and that has
-    /// everything that was committed.
+    /// everything that was committed in earlier terms.
     fn check_begun(&self, seen: &Observation, proven: u64) -> Result<(), Violation> {
         let Observation { node, group, term, last, .. } = *seen;
         let own = NodeId(u32::from(node.0));
@@ -162,7 +162,10 @@ impl Elections {
                 return Err(Violation::new(Rule::ElectionQuorum, what));
             }
         }
-        if last < proven {
+        // One that wins after a later leader need not have what that one has committed.
+        let is_overtaken =
+            self.leaders.range((group, term + 1)..=(group, u32::MAX)).next().is_some();
+        if last < proven && !is_overtaken {
             let what = format!(
                 "{node}, group {}: leads term {term} with entries up to {last}, but {proven} is \
                  committed",
