@@ -32,9 +32,11 @@ impl<H: Handler> Port<H> {
     }
 
     /// Serves a stream that was accepted here or on another shard. Where nothing is accepted,
-    /// [`Connections::close_all`] ends the connections.
+    /// [`Connections::close_all`] ends the connections; one that comes after that is closed here.
     pub fn adopt(&self, stream: Stream) {
-        start(&self.0, stream);
+        if !self.0.fibers.is_stopping() {
+            start(&self.0, stream);
+        }
     }
 
     /// Accepts connections and gives each to `place`, which serves it or passes it on.

@@ -1,13 +1,15 @@
 //! Connections as a whole: ids, later answers, slow readers, limits, the end.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use rpc::{Connection, Limits};
+use rpc::{Connection, Limits, Port};
+use runtime::ListenOptions;
 use wire::{Command, PortKind, ProcessId, ResponseHead};
 
 use crate::backend::{run, run_in_turns, run_on_both};
-use crate::serving::{PROCESS, request};
+use crate::serving::{PROCESS, handshake, request};
 
 #[test]
 fn answers_may_come_later_by_id() {
@@ -150,6 +152,33 @@ fn stopping_sends_what_was_answered() {
         server.fibers.join().await;
         let again = server.shard.network().connect(server.address(PortKind::Service)).await;
         assert!(again.is_err(), "nobody listens any more");
+    });
+}
+
+/// As when another shard has accepted it, and its mail comes after this shard closed all that it had.
+#[test]
+fn a_stream_that_comes_during_a_stop_is_closed() {
+    run(Limits::default(), async |server| {
+        let network = server.shard.network();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listener = network.listen(any, ListenOptions::default()).await.expect("a free port");
+        let client = network.connect(listener.local_addr()).await.expect("a connection");
+        let (mut read, mut write) = client.split();
+        write.write_all(&handshake(PROCESS)).await.expect("a handshake");
+        let accepted = listener.accept().await.expect("the connection");
+        let port = Port::new(
+            server.shard.clone(),
+            PortKind::Service,
+            Limits::default(),
+            Rc::clone(&server.connections),
+            Rc::clone(&server.handler),
+            server.fibers.clone(),
+        );
+        server.stop().await;
+        port.adopt(accepted);
+        server.fibers.join().await;
+        let end = read.read(&mut [0]).await;
+        assert!(end.is_err() || end.is_ok_and(|length| length == 0), "nothing is said any more");
     });
 }
 
