@@ -15,8 +15,9 @@ pub(crate) struct Batch {
     truncates: bool,
     first: Index,
     count: u32,
-    /// Records that a later truncation has left valid.
-    valid: u32,
+    /// Where a later truncation has left off: nothing from here on is valid, also when this lies
+    /// before the first record.
+    valid_end: Index,
     first_term: Term,
     last_term: Term,
     digest: Digest,
@@ -53,7 +54,7 @@ impl Batch {
             truncates,
             first,
             count: 0,
-            valid: 0,
+            valid_end: first,
             first_term: Term(0),
             last_term: Term(0),
             digest: Digest::EMPTY,
@@ -84,14 +85,15 @@ impl Batch {
         self.first
     }
 
-    /// Index of the last record that is still valid; the one before `first` if there is none.
+    /// Index of the last entry of the log up to here that is still valid: none of this batch's, when
+    /// it was cut at its first record or further back.
     pub(crate) fn last_valid(&self) -> Index {
-        self.first.plus(u64::from(self.valid)).previous()
+        self.valid_end.previous()
     }
 
     /// Voids the records from `first` on. Nothing can be appended any more.
     pub(crate) fn cut(&mut self, first: Index) {
-        self.valid = self.valid.min(first.since(self.first) as u32);
+        self.valid_end = self.valid_end.min(first);
     }
 
     pub(crate) fn records(&self) -> &[u8] {
@@ -114,14 +116,14 @@ impl Batch {
 
     fn count_record(&mut self, head: &RecordHead, checksum: u32, size: usize) {
         assert_eq!(head.index, self.next(), "records of a batch follow each other");
-        assert_eq!(self.valid, self.count, "nothing is appended to a batch that was cut");
+        assert_eq!(self.valid_end, self.next(), "nothing is appended to a batch that was cut");
         if self.count == 0 {
             self.first_term = head.term;
         }
         self.last_term = head.term;
         self.digest = self.digest.with(checksum);
         self.count += 1;
-        self.valid += 1;
+        self.valid_end = self.next();
         self.filled += size;
     }
 
@@ -223,5 +225,37 @@ impl BatchBuffers {
         if free.len() < KEPT {
             free.push(buffer);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_core::{EntryKind, GroupId};
+    use runtime::sim::{Ending, NodeKey, World, WorldOptions};
+
+    use super::*;
+
+    /// Otherwise the batch's frame, sealed when a snapshot has moved the commit ahead, says that
+    /// entries are committed which the next frame voids: recovery takes that for damage.
+    #[test]
+    fn nothing_behind_a_cut_in_front_of_a_batch_is_valid() {
+        let world = World::new(WorldOptions::new(1));
+        let run = world.start(NodeKey(1), 1, |shard| async move {
+            let seed = RecordSeed::new(7, GroupId(7));
+            let mut batch = Batch::new(shard.buffer(SMALL_BATCH), Index(20), false);
+            let (term, time_ms, kind) = (Term(1), 7, EntryKind::Command);
+            for index in (20..24).map(Index) {
+                batch.append(seed, &RecordHead { index, term, time_ms, kind }, [b"a", b"b"]);
+            }
+            assert_eq!(batch.last_valid(), Index(23));
+            for (cut, last) in [(22, 21), (18, 17), (19, 17)] {
+                batch.cut(Index(cut));
+                assert_eq!(batch.last_valid(), Index(last));
+            }
+            Ok::<(), runtime::BootError>(())
+        });
+        let limit = std::time::Duration::from_secs(1);
+        assert!(world.run_until(|_| run.has_ended(), limit).unwrap());
+        assert!(matches!(run.take_ending(), Some(Ending::Good)));
     }
 }

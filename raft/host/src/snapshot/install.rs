@@ -119,7 +119,8 @@ impl<M: StateMachine> Shared<M> {
         let mut core = self.core.borrow_mut();
         match after {
             LogAfterInstall::Reset => {
-                let cut = core.apply_to.next();
+                // Not `apply_to`: what is committed and not durable yet counts too.
+                let cut = core.raft.status().commit.next();
                 core.tail.begin_anew(cut, position);
             }
             LogAfterInstall::KeepTail => core.tail.skip_to(position.index),

@@ -289,7 +289,8 @@ async fn stop_in_a_change(shard: Shard, ledgers: [Ledger; 3]) -> Result<(), Life
     let change = leader.change(change, LONG);
     assert!(shard.clock().timeout(Duration::from_millis(100), change).await.is_none());
     let stopped = shard.clock().timeout(Duration::from_secs(5), leader.stop()).await;
-    stopped.expect("a stop waits for nobody else")?;
+    assert!(stopped.is_some(), "a stop waits for nobody else");
+    stopped.into_iter().collect::<Result<(), _>>()?;
     for group in cluster.groups.iter().filter(|group| group.status().raft.id != id) {
         group.stop().await?;
     }
