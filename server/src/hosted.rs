@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use raft_host::Group;
 use rpc::Connections;
-use runtime::Shard;
+use runtime::{FiberGroup, Shard};
 
 use crate::changes::{Changes, ChangesLimits};
 use crate::config;
@@ -25,6 +25,8 @@ pub struct Hosted {
     pub watches: Rc<Watches>,
     /// Who follows its changes.
     pub changes: Rc<Changes>,
+    /// What ends with the group.
+    pub fibers: FiberGroup,
 }
 
 /// What the groups of a shard share.
@@ -63,7 +65,7 @@ impl Hosted {
             outboxes.clone(),
         ));
         let pace = Pace { interval: watch.dispatch_interval, batch_max: watch.batch_max as usize };
-        let fibers = shard.fibers();
+        let fibers = FiberGroup::new(shard, "hosted");
         fibers.spawn_daemon("watches", watches.clone().dispatch(group.clone(), pace));
         fibers.spawn_daemon("expiry", expire(group.clone(), shard.clock().clone(), news.clone()));
         let (connections, outboxes) = (connections.clone(), outboxes.clone());
@@ -73,6 +75,6 @@ impl Hosted {
         fibers.spawn_daemon("changes", changes.clone().run());
         let locks = push_granted(group.clone(), news, shard.id(), connections, outboxes);
         fibers.spawn_daemon("locks", locks);
-        Hosted { group, watches, changes }
+        Hosted { group, watches, changes, fibers }
     }
 }

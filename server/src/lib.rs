@@ -20,9 +20,11 @@ pub mod group_options;
 pub mod identity;
 pub mod mail;
 pub mod peers;
+pub mod roster;
 
 pub mod caller;
 pub mod machine;
+pub mod places;
 pub mod reads;
 pub mod refusal;
 pub mod replies;

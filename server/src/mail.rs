@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::locks::LockPush;
 use crate::node::NodeError;
 use crate::peers::{Lives, PeerMail, Wish};
+use crate::roster::{Report, Roster};
 use crate::watches::ClientId;
 use crate::watches::dispatcher::{ForeignAnswer, ForeignNotification};
 
@@ -22,6 +23,12 @@ pub enum Mail {
     Identity(Arc<Identity>),
     /// Which life each node is in, from the shard that has written it down.
     Lives(Arc<Lives>),
+    /// Which nodes and groups there are, from the shard that has written it down.
+    Roster(Arc<Roster>),
+    /// What a shard has made of that; to the first shard.
+    RosterReport(ShardId, Report),
+    /// In how many groups of the shard is this node?
+    Census(u32),
     /// Something to be written down; to the first shard.
     Wish(Wish),
     /// A message of another node for a group of this shard.

@@ -18,10 +18,11 @@ use runtime::{
 
 use wire::PortKind;
 
-use crate::config::{Config, Group, Shards};
+use crate::config::{Config, Shards};
 use crate::identity::{Identity, IdentityError};
 use crate::mail::Mail;
 use crate::peers::{Addresses, LivesError};
+use crate::roster::{Roster, RosterError};
 use crate::shard;
 use crate::witness::Witness;
 
@@ -52,11 +53,9 @@ pub fn serve(
     boot_plan.io_memory = config.node.io_memory_bytes.as_usize();
     boot_plan.spin = config.node.spin;
     let plan = Arc::new(NodePlan::new(config, on_ready));
-    if !plan.addresses.names().is_empty() {
-        let (plan, stop) = (plan.clone(), stop.clone());
-        // Not joined: a lookup may take long, and the process does not wait for it.
-        thread::spawn(move || look_up_names(&plan.addresses, &stop));
-    }
+    let (known, until) = (plan.clone(), stop.clone());
+    // Not joined: a lookup may take long, and the process does not wait for it.
+    thread::spawn(move || look_up_names(&known.addresses, &until));
     boot(boot_plan, stop, move |shard| shard::run(shard, plan.clone()))
 }
 
@@ -71,10 +70,10 @@ fn look_up_names(addresses: &Addresses, stop: &StopHandle) {
             // A name such as `localhost` may have both kinds; nodes listen on IPv4 unless told
             // otherwise.
             if let Some(address) = found.iter().find(|found| found.is_ipv4()).or(found.first()) {
-                addresses.found(*node, *address);
+                addresses.found(node, &endpoint, *address);
             }
         }
-        thread::sleep(LOOK_UP_INTERVAL);
+        addresses.wait(LOOK_UP_INTERVAL);
     }
 }
 
@@ -113,7 +112,8 @@ impl NodePlan {
             receivers.insert(ShardId(id as u16), receiver);
         }
         let receivers = Mutex::new(receivers);
-        let addresses = Addresses::of(&config);
+        let addresses = Addresses::default();
+        addresses.update(&Roster::of(&config));
         let on_ready = Box::new(on_ready);
         NodePlan { config, senders, addresses, on_ready, witness: None, receivers }
     }
@@ -126,11 +126,6 @@ impl NodePlan {
     /// The number of shards.
     pub fn shards(&self) -> usize {
         self.senders.len()
-    }
-
-    /// The shard on which a group lives.
-    pub fn shard_of(&self, group: &Group) -> ShardId {
-        ShardId(group.shard)
     }
 
     /// The mailbox of a shard, which takes it when it starts.
@@ -162,6 +157,15 @@ impl NodePlan {
             IdentityError::Io(error) => NodeError::DataDir { data_dir, error },
             IdentityError::Damaged => NodeError::IdentityDamaged { data_dir },
             IdentityError::Foreign { found } => NodeError::Foreign { data_dir, found },
+        }
+    }
+
+    /// Says why the file `roster` cannot be used.
+    pub(crate) fn roster_error(&self, error: RosterError) -> NodeError {
+        let data_dir = self.config.node.data_dir.clone();
+        match error {
+            RosterError::Io(error) => NodeError::DataDir { data_dir, error },
+            RosterError::Damaged => NodeError::RosterDamaged { data_dir },
         }
     }
 
@@ -204,6 +208,13 @@ pub enum NodeError {
     },
     /// What was learnt about another node cannot be written down.
     Lives(io::Error),
+    /// The file that knows what was changed at run time is damaged.
+    RosterDamaged {
+        /// The directory.
+        data_dir: PathBuf,
+    },
+    /// Nobody knows whether a change of nodes or groups is durable.
+    Roster(io::Error),
     /// The data directory belongs to another node.
     Foreign {
         /// The directory.
@@ -239,6 +250,7 @@ impl NodeError {
         match self {
             NodeError::IdentityDamaged { .. }
             | NodeError::LivesDamaged { .. }
+            | NodeError::RosterDamaged { .. }
             | NodeError::GroupGone { .. }
             | NodeError::Foreign { .. } => true,
             NodeError::Group { error, .. } => {
@@ -247,6 +259,7 @@ impl NodeError {
             NodeError::DataDir { .. }
             | NodeError::Probe(_)
             | NodeError::Lives(_)
+            | NodeError::Roster(_)
             | NodeError::Listen { .. }
             | NodeError::Boot(_)
             | NodeError::ShardGone => false,
@@ -282,13 +295,9 @@ impl fmt::Display for NodeError {
                  empty one",
                 data_dir.display()
             ),
-            NodeError::LivesDamaged { data_dir } => write!(
-                formatter,
-                "the file `lives` in {} is damaged or missing, and there is data beside it, so that \
-                 nobody knows whether this node may vote; move the directory away to come back \
-                 with an empty one",
-                data_dir.display()
-            ),
+            NodeError::LivesDamaged { data_dir } => {
+                write!(formatter, "the file `lives` in {} is {LIVES_DAMAGED}", data_dir.display())
+            }
             NodeError::GroupGone { group, dir } => write!(
                 formatter,
                 "the data directory has no {dir}/hard-state, but this node has voted in raft group \
@@ -296,6 +305,12 @@ impl fmt::Display for NodeError {
                  one",
                 group.0
             ),
+            NodeError::RosterDamaged { data_dir } => {
+                write!(formatter, "the file `roster` in {} is {ROSTER_DAMAGED}", data_dir.display())
+            }
+            NodeError::Roster(error) => {
+                write!(formatter, "cannot write the file `roster`: {error}; {ROSTER_UNKNOWN}")
+            }
             NodeError::Lives(error) => write!(formatter, "cannot write the file `lives`: {error}"),
             NodeError::Foreign { data_dir, found } => write!(
                 formatter,
@@ -331,6 +346,15 @@ impl fmt::Display for NodeError {
 }
 
 impl std::error::Error for NodeError {}
+
+const LIVES_DAMAGED: &str = "damaged or missing, and there is data beside it, so that nobody knows \
+                             whether this node may vote; move the directory away to come back with \
+                             an empty one";
+const ROSTER_DAMAGED: &str = "damaged, and with it what was changed of nodes and groups while the \
+                              node ran; restore it from a backup, or remove it and make the changes \
+                              again: without it the configuration alone counts";
+const ROSTER_UNKNOWN: &str = "see to the disk and start the node again, then list its nodes and \
+                              groups to see what has come of the change";
 
 /// What to do about a group that failed.
 fn mend_of(error: &GroupError) -> &'static str {

@@ -27,21 +27,13 @@ use crate::hosted::Hosted;
 use crate::machine::KvStateMachine;
 use crate::mail::{ForeignRequest, Mail, Outbox};
 use crate::node::NodePlan;
+use crate::places::Place;
 use crate::reads::encode_read;
 use crate::refusal::{refuse, refuse_read};
 use crate::replies::Replies;
+use crate::roster::{Order, Registrar, Roster};
 use crate::status::{GroupView, encode_kv_status, encode_raft_status};
 use crate::watches::WatchLinks;
-
-/// Where a group lives.
-pub enum Place {
-    /// On this shard.
-    Here(Hosted),
-    /// On this shard, but its recovery has not finished.
-    Starting,
-    /// On another shard of this node.
-    There(ShardId),
-}
 
 /// What one shard does with requests.
 pub struct Requests {
@@ -52,6 +44,8 @@ pub struct Requests {
     pub(crate) replies: Rc<Replies>,
     pub(crate) links: Rc<WatchLinks>,
     pub(crate) held: Held,
+    pub(crate) roster: RefCell<Arc<Roster>>,
+    pub(crate) registrar: Registrar,
     /// The node stops, and its groups have handed over what they led: clients have to go elsewhere.
     is_closed: Cell<bool>,
     /// Whether every group of the node has been ready once; until then clients are told to wait.
@@ -66,6 +60,8 @@ enum Request<'a> {
     Changes(ChangesRequest<'a>),
     /// Only the group's number matters.
     OfGroup(GroupId),
+    /// About the nodes and groups that there are.
+    Order,
 }
 
 impl Request<'_> {
@@ -76,6 +72,7 @@ impl Request<'_> {
             Request::Watch(request) => GroupId(request.group_id),
             Request::Changes(request) => GroupId(request.group_id),
             Request::OfGroup(group) => *group,
+            Request::Order => GroupId(0),
         }
     }
 }
@@ -90,6 +87,7 @@ fn decode(command: Command, body: &[u8]) -> Option<Request<'_>> {
         Command::DTKV_SYNC_WATCH => WatchRequest::decode(body).ok().map(Request::Watch),
         Command::CHANGES => ChangesRequest::decode(body).ok().map(Request::Changes),
         _ if is_kv(command) => KvRequest::decode(body).ok().map(Request::Kv),
+        _ if Order::is_one(command) => Order::decode(command, body).ok().map(|_| Request::Order),
         _ if admin::is_of_group(command) => admin::group_of(command, body).map(Request::OfGroup),
         _ => Some(Request::OfGroup(GroupId(0))),
     }
@@ -101,18 +99,30 @@ fn is_kv(command: Command) -> bool {
 }
 
 impl Requests {
-    /// Requests of one shard, with the places of all the node's groups.
+    /// Requests of one shard, with the groups of the node's configuration.
     pub fn new(
         shard: Shard,
         plan: Arc<NodePlan>,
-        groups: BTreeMap<GroupId, Place>,
         outboxes: Rc<[Outbox]>,
         replies: Rc<Replies>,
         links: Rc<WatchLinks>,
     ) -> Requests {
-        let (groups, held) = (RefCell::new(groups), Held::default());
-        let (node_ready, is_closed) = (Cell::new(false), Cell::new(false));
-        Requests { shard, plan, groups, outboxes, replies, links, held, is_closed, node_ready }
+        let roster = Arc::new(Roster::of(&plan.config));
+        let requests = Requests {
+            shard,
+            plan,
+            groups: RefCell::default(),
+            outboxes,
+            replies,
+            links,
+            held: Held::default(),
+            roster: RefCell::new(roster.clone()),
+            registrar: Registrar::default(),
+            is_closed: Cell::new(false),
+            node_ready: Cell::new(false),
+        };
+        requests.learn(roster);
+        requests
     }
 
     /// From now on clients are served.
@@ -124,26 +134,6 @@ impl Requests {
     /// then requests are served, or wait for the next leader.
     pub fn close_for_clients(&self) {
         self.is_closed.set(true);
-    }
-
-    /// A group of this shard has recovered.
-    pub fn add_group(&self, id: GroupId, hosted: Hosted) {
-        self.groups.borrow_mut().insert(id, Place::Here(hosted));
-    }
-
-    /// Lets go of all groups, at the end.
-    pub fn forget_groups(&self) {
-        drop(self.groups.take());
-    }
-
-    /// The groups of this shard that have recovered.
-    pub fn groups_here(&self) -> Vec<Group<KvStateMachine>> {
-        let groups = self.groups.borrow();
-        let here = groups.values().filter_map(|place| match place {
-            Place::Here(hosted) => Some(hosted.group.clone()),
-            Place::Starting | Place::There(_) => None,
-        });
-        here.collect()
     }
 
     /// Takes a request that came to another shard.
@@ -169,6 +159,9 @@ impl Requests {
         if caller.port == PortKind::Service && self.is_closed.get() {
             return self.replies.refuse(&caller, now, RespCode::Stopping, "the node is stopping");
         }
+        if let Request::Order = request {
+            return self.order(caller, process, body, now);
+        }
         let groups = self.groups.borrow();
         match groups.get(&request.group()) {
             Some(Place::Here(hosted)) => {
@@ -179,6 +172,10 @@ impl Requests {
                 let text = "the group is still recovering its log";
                 self.replies.refuse(&caller, now, RespCode::RaftGroupNotInit, text);
             }
+            Some(Place::Stopping(_)) => {
+                let text = "the group is being removed from this node";
+                self.replies.refuse(&caller, now, RespCode::RaftGroupStopped, text);
+            }
             None => {
                 let text = format!("this node has no raft group {}", request.group().0);
                 self.replies.refuse(&caller, now, RespCode::RaftGroupNotFound, &text);
@@ -186,7 +183,14 @@ impl Requests {
         }
     }
 
-    fn pass_on(&self, to: ShardId, caller: Caller, process: ProcessId, body: &[u8], now: Moment) {
+    pub(crate) fn pass_on(
+        &self,
+        to: ShardId,
+        caller: Caller,
+        process: ProcessId,
+        body: &[u8],
+        now: Moment,
+    ) {
         let outbox = &self.outboxes[usize::from(to.0)];
         if outbox.takes_requests() {
             let body = body.to_vec();
@@ -218,9 +222,11 @@ impl Requests {
             Request::Watch(request) => self.sync_watch(caller, hosted, request, now),
             Request::Changes(request) => self.follow(caller, hosted, request, now),
             Request::OfGroup(_) if admin::is_of_group(caller.command) => {
-                let (shard, config, replies) = (&self.shard, &self.plan.config, &self.replies);
-                admin::Desk { shard, config, replies, group }.answer(caller, body, now);
+                let (shard, roster, replies) = (&self.shard, self.roster(), &self.replies);
+                let (own, roster) = (self.plan.config.node.id, &*roster);
+                admin::Desk { shard, own, roster, replies, group }.answer(caller, body, now);
             }
+            Request::Order => {}
             Request::OfGroup(id) => self.report(caller, *id, hosted, now),
         }
     }

@@ -1,40 +1,35 @@
 //! What lives on one core: groups, connections, and the mail of the other shards.
 
+mod groups;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use planted::{Bug, is_on};
-use raft_core::{GroupId, NodeId, Standing};
-use raft_host::Group;
+use raft_core::NodeId;
 use rpc::Connections;
 use runtime::{
     Either, FiberGroup, ListenOptions, Listener, MailReceiver, Shard, ShardId, Signal, race,
 };
 use wire::PortKind;
 
-use crate::config;
-use crate::group_options::group_options;
 use crate::handover::hand_over;
-use crate::hosted::{Hosted, Surroundings};
-use crate::identity::{self, Identity};
+use crate::hosted::Hosted;
+use crate::identity;
 use crate::locks;
-use crate::machine::KvStateMachine;
 use crate::mail::{Mail, Outbox, tell_all};
-use crate::node::{NodeError, NodePlan, Ready};
-use crate::peers::{
-    Acquaintance, Candidacy, GroupOutbox, Keeper, Links, LivesFile, NodeHandler, Probations, Wish,
-};
+use crate::node::{NodeError, NodePlan};
+use crate::peers::{Acquaintance, Keeper, Links, LivesFile, NodeHandler, Probations};
+use crate::places::FIRST;
 use crate::ports::Ports;
 use crate::replies::Replies;
-use crate::requests::{Place, RequestHandler, Requests};
+use crate::requests::{RequestHandler, Requests};
+use crate::roster::{Means, Report, RosterFile};
 use crate::watches::WatchLinks;
-
-/// The shard that accepts connections and owns the node's files outside the groups.
-const FIRST: ShardId = ShardId(0);
+use groups::Changing;
 
 /// How long a stopping shard waits for the answers that the other shards still owe its clients.
 const OTHERS_STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -72,12 +67,11 @@ struct Core {
     acquaintance: Rc<Acquaintance>,
     links: Rc<Links>,
     probations: Rc<Probations>,
-    /// What keeps the links up; stops after the groups.
-    link_fibers: FiberGroup,
     nodes: Rc<NodeHandler>,
     keeper: Rc<Keeper>,
     ports: Ports,
     heard: Heard,
+    changing: Rc<Changing>,
 }
 
 /// What the mail has told so far, and a signal that there is more.
@@ -104,11 +98,10 @@ impl Core {
         let connections = Connections::new();
         let replies = Replies::new(shard.id(), connections.clone(), outboxes.clone());
         let replies = Rc::new(replies);
-        let places = places(&plan, shard.id());
         let links = Rc::new(WatchLinks::new(connections.clone()));
         let (boxes, answers) = (outboxes.clone(), replies.clone());
         let (own, known) = (shard.clone(), plan.clone());
-        let requests = Rc::new(Requests::new(own, known, places, boxes, answers, links));
+        let requests = Rc::new(Requests::new(own, known, boxes, answers, links));
         let network = FiberGroup::new(&shard, "network");
         let acquaintance = Rc::new(Acquaintance::new(outboxes.clone()));
         let (own, known) = (shard.clone(), acquaintance.clone());
@@ -128,10 +121,10 @@ impl Core {
             ports: Ports::new(&shard, &plan, &connections, handlers, &network),
             links,
             probations,
-            link_fibers: FiberGroup::new(&shard, "links"),
             mail: FiberGroup::new(&shard, "mail"),
             keeper: Rc::default(),
             heard: Heard::default(),
+            changing: Rc::default(),
             shard,
             plan,
             network,
@@ -195,6 +188,12 @@ impl Core {
                 }
             }
             Mail::Wish(wish) => self.keeper.take(wish),
+            Mail::Roster(roster) => self.learn(roster),
+            Mail::RosterReport(shard, report) => self.requests.registrar().hear(shard, report),
+            Mail::Census(node) => {
+                let groups = self.requests.groups_with(node);
+                self.report(Report::Counted { node, groups });
+            }
             Mail::Peer(mail) => self.nodes.foreign(&mail),
             Mail::GroupsReady(shard) => {
                 self.heard.ready.borrow_mut().insert(shard);
@@ -210,44 +209,40 @@ impl Core {
     /// Starts everything in its order and serves; returns only when something fails.
     async fn serve(self: &Rc<Self>) -> Result<Never, NodeError> {
         if self.shard.id() != FIRST {
-            return self.serve_groups(None).await;
+            return Box::pin(self.serve_groups(None)).await;
         }
         let config = &self.plan.config.node;
         let identity = identity::open_or_create(&self.shard, &config.cluster, config.id).await;
         let identity = Arc::new(identity.map_err(|error| self.plan.identity_error(error))?);
         let lives = LivesFile::open_or_create(&self.shard, &identity).await;
         let (file, lives) = lives.map_err(|error| self.plan.lives_error(error))?;
-        let known = Arc::new(lives.clone());
+        let roster = RosterFile::open(&self.shard, &identity, &self.plan.config).await;
+        let (roster_file, roster) = roster.map_err(|error| self.plan.roster_error(error))?;
+        for overridden in roster.overridden() {
+            tracing::warn!("{overridden} while the node ran; its configuration says otherwise");
+        }
+        self.plan.addresses.update(&roster);
+        let (known, current) = (Arc::new(lives.clone()), Arc::new(roster.clone()));
+        tell_all(&self.plan.senders, || Mail::Roster(current.clone())).await?;
         tell_all(&self.plan.senders, || Mail::Lives(known.clone())).await?;
         tell_all(&self.plan.senders, || Mail::Identity(identity.clone())).await?;
         let addresses = self.listen().await?;
         let kept = self.keeper.run(file, lives, &self.plan.senders);
-        match race(self.serve_groups(Some(addresses)), kept).await {
-            Either::Left(ended) => ended,
-            Either::Right(error) => Err(NodeError::Lives(error)),
+        let means = Means {
+            shard: self.shard.clone(),
+            plan: self.plan.clone(),
+            identity: identity.clone(),
+            acquaintance: self.acquaintance.clone(),
+            replies: self.replies.clone(),
+            outboxes: self.outboxes.clone(),
+        };
+        let registered = Box::pin(self.requests.registrar().run(means, roster_file, roster));
+        let served = Box::pin(self.serve_groups(Some(addresses)));
+        match race(race(served, kept), registered).await {
+            Either::Left(Either::Left(ended)) => ended,
+            Either::Left(Either::Right(error)) => Err(NodeError::Lives(error)),
+            Either::Right(error) => Err(NodeError::Roster(error)),
         }
-    }
-
-    async fn serve_groups(
-        self: &Rc<Self>,
-        addresses: Option<(SocketAddr, SocketAddr)>,
-    ) -> Result<Never, NodeError> {
-        let groups = self.open_groups().await?;
-        if !groups.is_empty() {
-            self.links.start(&self.link_fibers);
-        }
-        // Each group says for itself whether it serves: one without a leader holds up no other.
-        self.requests.open_for_clients();
-        for (id, group) in &groups {
-            let serving = group.serving().await;
-            serving.map_err(|error| NodeError::Group { group: *id, error })?;
-        }
-        tell_all(&self.plan.senders, || Mail::GroupsReady(self.shard.id())).await?;
-        self.until(|heard| heard.ready.borrow().len() == self.plan.shards()).await;
-        if let Some((service, replicate)) = addresses {
-            (self.plan.on_ready)(Ready { service, replicate });
-        }
-        Err(first_failure(groups).await)
     }
 
     /// Waits for news that make `condition` true.
@@ -294,88 +289,14 @@ impl Core {
         drop(self.network.spawn("accept", accept));
     }
 
-    /// Recovers the groups of this shard, one after the other: each uses the whole disk.
-    async fn open_groups(&self) -> Result<Vec<(GroupId, Group<KvStateMachine>)>, NodeError> {
-        let identity = loop {
-            match self.acquaintance.own() {
-                Some(identity) => break identity,
-                None => self.heard.news.wait().await,
-            }
-        };
-        let mut opened = Vec::new();
-        for config in &self.plan.config.groups {
-            if self.plan.shard_of(config) != self.shard.id() {
-                continue;
-            }
-            let group = self.open_group(config, &identity).await?;
-            opened.push((group.id(), group));
-        }
-        Ok(opened)
-    }
-
-    async fn open_group(
-        &self,
-        config: &config::Group,
-        identity: &Identity,
-    ) -> Result<Group<KvStateMachine>, NodeError> {
-        let id = GroupId(config.id);
-        let is_trusted = self.acquaintance.lives().is_trusted(config.id);
-        let seed = self.shard.random().next_u64();
-        let mut machine =
-            KvStateMachine::new(seed, self.replies.clone(), self.shard.clock().clone());
-        if let Some(witness) = &self.plan.witness {
-            machine = machine.with_witness(id, witness.clone());
-        }
-        let mut options = group_options(&self.plan.config, config, identity, seed);
-        let exists = self.shard.storage().exists(&options.hard_state_path()).await;
-        if is_trusted && !exists.map_err(|error| self.plan.lives_error(error.into()))? {
-            return Err(NodeError::GroupGone { group: id, dir: options.dir });
-        }
-        // A node that decides alone has nobody to ask, and nobody whom it could mislead.
-        let is_alone = config.members == [identity.node];
-        if !is_trusted && !is_alone && !is_on(Bug::NewDiskTrusted) {
-            options.standing = Standing::Withheld;
-        }
-        let group = Group::open(&self.shard, options, machine).await;
-        let group = group.map_err(|error| NodeError::Group { group: id, error })?;
-        if let Some(witness) = &self.plan.witness {
-            witness.opened(&group);
-        }
-        group.connect(Rc::new(GroupOutbox::new(self.links.clone(), id)));
-        self.requests.add_group(id, Hosted::start(group.clone(), &self.surroundings()));
-        if is_alone && !is_trusted {
-            self.acquaintance.wish(Wish::Trust { group: config.id });
-        } else if !is_trusted {
-            let candidacy = Candidacy {
-                shard: self.shard.clone(),
-                links: self.links.clone(),
-                acquaintance: self.acquaintance.clone(),
-                probations: self.probations.clone(),
-                group: group.clone(),
-            };
-            self.link_fibers.spawn_daemon("probation", candidacy.begin());
-        }
-        Ok(group)
-    }
-
-    fn surroundings(&self) -> Surroundings {
-        Surroundings {
-            shard: self.shard.clone(),
-            connections: self.connections.clone(),
-            links: self.requests.links.clone(),
-            replies: self.replies.clone(),
-            outboxes: self.outboxes.clone(),
-            watch: self.plan.config.watch.clone(),
-        }
-    }
-
     /// Stops in the order in which nothing acknowledged, and no answer, is lost: no new requests, the
     /// groups with what they have taken, then the answers, then the mail that carried them.
     async fn stop(&self) -> Result<(), NodeError> {
         hand_over(&self.shard, self.requests.groups_here()).await;
         self.requests.close_for_clients();
         let mut result = Ok(());
-        for group in self.requests.groups_here() {
+        let hosted = self.requests.hosted_here();
+        for Hosted { group, .. } in &hosted {
             let id = group.id();
             let stopped = group.stop().await;
             result = result.and(stopped.map_err(|error| NodeError::Group { group: id, error }));
@@ -387,8 +308,8 @@ impl Core {
         if self.shard.clock().timeout(OTHERS_STOP_TIMEOUT, all_stopped).await.is_none() {
             tracing::warn!("other shards did not stop in time; their answers are lost");
         }
-        self.link_fibers.stop();
-        self.link_fibers.join().await;
+        hosted.iter().for_each(|hosted| hosted.fibers.cancel());
+        self.links.stop().await;
         self.network.stop();
         self.connections.close_all(PortKind::Service);
         self.connections.close_all(PortKind::Replicate);
@@ -397,28 +318,4 @@ impl Core {
         self.mail.join().await;
         result
     }
-}
-
-/// Where each of the node's groups lives, seen from one shard.
-fn places(plan: &NodePlan, own: ShardId) -> BTreeMap<GroupId, Place> {
-    let place = |group| match plan.shard_of(group) {
-        shard if shard == own => Place::Starting,
-        shard => Place::There(shard),
-    };
-    plan.config.groups.iter().map(|group| (GroupId(group.id), place(group))).collect()
-}
-
-/// Waits until one of the groups fails.
-async fn first_failure(groups: Vec<(GroupId, Group<KvStateMachine>)>) -> NodeError {
-    let mut waits: Vec<_> =
-        groups.iter().map(|(id, group)| (*id, Box::pin(group.failed()))).collect();
-    core::future::poll_fn(|context| {
-        for (group, wait) in &mut waits {
-            if let core::task::Poll::Ready(error) = wait.as_mut().poll(context) {
-                return core::task::Poll::Ready(NodeError::Group { group: *group, error });
-            }
-        }
-        core::task::Poll::Pending
-    })
-    .await
 }

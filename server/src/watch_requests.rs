@@ -9,7 +9,8 @@ use wire::{BizCode, Packet, RespCode, ResponseHead, encode_response};
 use crate::caller::Caller;
 use crate::hosted::Hosted;
 use crate::mail::Mail;
-use crate::requests::{Place, Requests};
+use crate::places::Place;
+use crate::requests::Requests;
 use crate::watches::answer::AnswerBytes;
 use crate::watches::dispatcher::{ForeignAnswer, ForeignNotification};
 use crate::watches::table::SyncRefusal;
@@ -88,7 +89,7 @@ impl Requests {
                 let mail = ForeignAnswer { client, group, flight, answer };
                 self.outboxes[usize::from(shard.0)].push(Mail::NotifyAnswer(mail));
             }
-            Some(Place::Starting) | None => {}
+            Some(Place::Starting | Place::Stopping(_)) | None => {}
         }
     }
 
@@ -108,7 +109,7 @@ impl Requests {
     /// A connection that watched something in a group of this shard is gone.
     pub(crate) fn watcher_gone(&self, client: ClientId, group: GroupId) {
         if let Some(Place::Here(hosted)) = self.groups.borrow().get(&group) {
-            let Hosted { group, watches, changes } = hosted;
+            let Hosted { group, watches, changes, .. } = hosted;
             group.with_machine(|machine| watches.close(machine.tree_mut(), client));
             changes.close(client);
         }

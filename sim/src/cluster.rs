@@ -411,9 +411,10 @@ impl Excuses {
     /// Whether a server that has met these faults may end with this error.
     fn explain(&self, error: &NodeError) -> bool {
         match error {
-            NodeError::DataDir { .. } | NodeError::Lives(_) => self.io,
+            NodeError::DataDir { .. } | NodeError::Lives(_) | NodeError::Roster(_) => self.io,
             NodeError::IdentityDamaged { .. }
             | NodeError::LivesDamaged { .. }
+            | NodeError::RosterDamaged { .. }
             | NodeError::GroupGone { .. } => self.damage || self.reads,
             NodeError::Foreign { .. } => false,
             NodeError::Group { error, .. } => match error {

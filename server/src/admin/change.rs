@@ -63,10 +63,12 @@ impl Desk<'_> {
         let ids = |list: &[u32]| list.iter().copied().map(NodeId).collect::<Vec<_>>();
         let current = Members::of(ids(&request.members), ids(&request.observers));
         let next = Members::of(ids(&request.prepared_members), ids(&request.prepared_observers));
-        let is_known = |node: &&NodeId| self.config.nodes.iter().any(|peer| peer.id == node.0);
+        let is_known = |node: &&NodeId| self.roster.nodes().contains_key(&node.0);
         let mut wanted = next.voters.iter().chain(&next.observers);
         match wanted.find(|node| !is_known(node)) {
-            Some(unknown) => Err(format!("node not exist: {unknown}; add it to [[nodes]]")),
+            Some(unknown) => {
+                Err(format!("node not exist: {unknown}; add it with `dongting node add`"))
+            }
             None => Ok(Change::Prepare { current, next }),
         }
     }

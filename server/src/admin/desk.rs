@@ -13,10 +13,10 @@ use wire::{
 };
 
 use crate::caller::Caller;
-use crate::config::Config;
 use crate::machine::KvStateMachine;
 use crate::refusal::refuse;
 use crate::replies::Replies;
+use crate::roster::Roster;
 
 /// The group that a request of administration is about; `None` when it cannot be decoded.
 pub fn group_of(command: Command, body: &[u8]) -> Option<GroupId> {
@@ -48,8 +48,10 @@ pub fn is_of_group(command: Command) -> bool {
 pub struct Desk<'a> {
     /// Where waiting is done.
     pub shard: &'a Shard,
-    /// The node's configuration.
-    pub config: &'a Config,
+    /// This node.
+    pub own: u32,
+    /// All nodes.
+    pub roster: &'a Roster,
     /// The way back.
     pub replies: &'a Rc<Replies>,
     /// The group.
@@ -89,15 +91,15 @@ impl Desk<'_> {
 
     /// `id,host:port;` for each node.
     fn addresses(&self, nodes: &[NodeId]) -> String {
-        let of = |node: &NodeId| self.config.nodes.iter().find(|peer| peer.id == node.0);
+        let of = |node: &NodeId| Some((node.0, self.roster.nodes().get(&node.0)?));
         let known = nodes.iter().filter_map(of);
-        known.map(|peer| format!("{},{};", peer.id, peer.replicate)).collect()
+        known.map(|(id, endpoint)| format!("{id},{endpoint};")).collect()
     }
 
     /// Hands leadership over, as long as the caller has time.
     fn transfer(&self, caller: Caller, body: &[u8], now: Moment) {
         let Ok(request) = TransferLeaderReq::decode(body) else { return };
-        let own = self.config.node.id as i32;
+        let own = self.own as i32;
         if request.old_leader_id != own {
             let text = format!("this is node {own}, not node {}", request.old_leader_id);
             return self.replies.refuse(&caller, now, RespCode::SysError, &text);

@@ -13,7 +13,7 @@ impl Desk<'_> {
     pub(super) fn save_snapshot(&self, caller: Caller, now: Moment) {
         let (group, replies) = (self.group.clone(), self.replies.clone());
         let clock = self.shard.clock().clone();
-        let node_id = self.config.node.id as i32;
+        let node_id = self.own as i32;
         self.shard.fibers().spawn_daemon("save a snapshot", async move {
             let limit = caller.deadline.since(now).saturating_sub(ANSWER_TIME);
             let ended = clock.timeout(limit, group.save_snapshot()).await;
@@ -39,7 +39,7 @@ impl Desk<'_> {
     pub(super) fn list_snapshots(&self, caller: &Caller, now: Moment) {
         let (status, time_ms) = (self.group.snapshots(), self.group.time_ms());
         let answer = SnapshotsResp {
-            node_id: self.config.node.id as i32,
+            node_id: self.own as i32,
             snapshots: status.stored.iter().map(|stored| entry(stored, time_ms)).collect(),
             is_saving: status.is_saving,
             problem: status.problem.unwrap_or_default(),

@@ -25,7 +25,8 @@ use crate::identity::Identity;
 use crate::machine::KvStateMachine;
 use crate::mail::{Mail, Outbox};
 use crate::node::NodePlan;
-use crate::requests::{Place, RequestHandler};
+use crate::places::Place;
+use crate::requests::RequestHandler;
 
 /// A message on its one hop to the shard of its group.
 pub struct PeerMail {
@@ -145,11 +146,12 @@ impl NodeHandler {
                 own.node
             ));
         }
-        let is_listed = self.plan.config.nodes.iter().any(|peer| peer.id as i32 == *node_id);
+        let roster = self.requests.0.roster();
+        let is_listed = roster.nodes().contains_key(&(*node_id as u32));
         if !is_listed || *node_id == *receiver_id {
             return Err(format!(
-                "node {node_id} is not another node in the [[nodes]] of node {}; give all nodes \
-                 the same list, and each its own node.id",
+                "node {node_id} is not another node that node {} knows; give all nodes the same \
+                 list and each its own node.id, or add it there with `dongting node add`",
                 own.node
             ));
         }
@@ -192,7 +194,7 @@ impl NodeHandler {
                 }
                 Flow::Continue
             }
-            Some(Place::Starting) | None => Flow::Continue,
+            Some(Place::Starting | Place::Stopping(_)) | None => Flow::Continue,
         }
     }
 
@@ -270,10 +272,14 @@ impl Handler for NodeHandler {
         match packet.command {
             Command::NODE_MESSAGE => self.message(connection, packet),
             Command::NODE_HELLO => self.hello(connection, packet),
-            _ if answer_of_node(&self.plan.config, self.process, connection, packet) => {
-                Flow::Continue
+            _ => {
+                let own = self.plan.config.node.id;
+                let roster = self.requests.0.roster();
+                match answer_of_node(own, &roster, self.process, connection, packet) {
+                    true => Flow::Continue,
+                    false => self.requests.request(connection, packet, budget),
+                }
             }
-            _ => self.requests.request(connection, packet, budget),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The connections of one shard to every other node, each kept up by a fiber.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::acquaintance::Acquaintance;
 use crate::config::Endpoint;
 use crate::node::NodePlan;
 use crate::requests::Requests;
+use crate::roster::Roster;
 
 /// Waits between two attempts to connect, while the other side cannot be reached.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -34,18 +36,22 @@ pub struct Links {
     acquaintance: Rc<Acquaintance>,
     requests: Rc<Requests>,
     options: LinkOptions,
-    nodes: BTreeMap<NodeId, Neighbour>,
+    nodes: RefCell<BTreeMap<NodeId, Rc<Neighbour>>>,
+    /// Whether links are kept up; that begins with the first group.
+    are_up: Cell<bool>,
 }
 
 /// Another node as this shard reaches it.
 struct Neighbour {
     endpoint: Endpoint,
-    control: SendQueue,
-    bulk: SendQueue,
+    control: Rc<SendQueue>,
+    bulk: Rc<SendQueue>,
+    /// The fibers that keep its links up.
+    fibers: FiberGroup,
 }
 
 impl Neighbour {
-    fn queue(&self, lane: NodeLane) -> &SendQueue {
+    fn queue(&self, lane: NodeLane) -> &Rc<SendQueue> {
         match lane {
             NodeLane::Control => &self.control,
             NodeLane::Bulk => &self.bulk,
@@ -80,34 +86,71 @@ impl Links {
             silence_max: Duration::from_secs(3),
             packet_bytes_max: 64 << 10,
         };
-        let others = plan.config.nodes.iter().filter(|peer| peer.id != plan.config.node.id);
-        let neighbour = |endpoint: &Endpoint| Neighbour {
-            endpoint: endpoint.clone(),
-            control: SendQueue::new(CONTROL_BYTES_MAX),
-            bulk: SendQueue::new(BULK_BYTES_MAX),
-        };
-        let nodes = others.map(|peer| (NodeId(peer.id), neighbour(&peer.replicate))).collect();
-        Links { shard, plan, acquaintance, requests, options, nodes }
+        let (nodes, are_up) = (RefCell::default(), Cell::new(false));
+        Links { shard, plan, acquaintance, requests, options, nodes, are_up }
     }
 
-    /// What waits to be sent to a node; `None` for a node that is not in the configuration.
-    pub fn queue(&self, to: NodeId, lane: NodeLane) -> Option<&SendQueue> {
-        self.nodes.get(&to).map(|neighbour| neighbour.queue(lane))
+    /// What waits to be sent to a node; `None` for a node that nobody has told of.
+    pub fn queue(&self, to: NodeId, lane: NodeLane) -> Option<Rc<SendQueue>> {
+        self.nodes.borrow().get(&to).map(|neighbour| neighbour.queue(lane).clone())
     }
 
-    /// Starts the fibers that keep the links up until `fibers` are stopped.
-    pub fn start(self: &Rc<Self>, fibers: &FiberGroup) {
-        for &node in self.nodes.keys() {
-            for lane in NodeLane::ALL {
-                let (links, group) = (self.clone(), fibers.clone());
-                drop(fibers.spawn("link", async move {
-                    if let Some(neighbour) = links.nodes.get(&node) {
-                        let keep_up = links.keep_up(node, neighbour, lane);
-                        race(group.stopped(), keep_up).await;
-                        neighbour.queue(lane).close();
-                    }
-                }));
+    /// Drops the links to nodes that are not in a roster any more, and begins those to new ones.
+    pub fn update(self: &Rc<Self>, roster: &Roster) {
+        let mut nodes = self.nodes.borrow_mut();
+        nodes.retain(|node, neighbour| {
+            let stays = roster.nodes().get(&node.0) == Some(&neighbour.endpoint);
+            if !stays {
+                neighbour.fibers.stop();
             }
+            stays
+        });
+        let others = roster.nodes().iter().filter(|(id, _)| **id != self.plan.config.node.id);
+        for (id, endpoint) in others {
+            nodes.entry(NodeId(*id)).or_insert_with(|| {
+                let neighbour = Rc::new(Neighbour {
+                    endpoint: endpoint.clone(),
+                    control: Rc::new(SendQueue::new(CONTROL_BYTES_MAX)),
+                    bulk: Rc::new(SendQueue::new(BULK_BYTES_MAX)),
+                    fibers: FiberGroup::new(&self.shard, "link"),
+                });
+                if self.are_up.get() {
+                    self.start_link(NodeId(*id), &neighbour);
+                }
+                neighbour
+            });
+        }
+    }
+
+    /// Starts the fibers that keep the links up, unless they run.
+    pub fn start(self: &Rc<Self>) {
+        if !self.are_up.replace(true) {
+            for (node, neighbour) in self.nodes.borrow().iter() {
+                self.start_link(*node, neighbour);
+            }
+        }
+    }
+
+    /// Ends all links.
+    pub async fn stop(&self) {
+        self.are_up.set(false);
+        let nodes = self.nodes.take();
+        for neighbour in nodes.values() {
+            neighbour.fibers.stop();
+        }
+        for neighbour in nodes.values() {
+            neighbour.fibers.join().await;
+        }
+    }
+
+    fn start_link(self: &Rc<Self>, node: NodeId, neighbour: &Rc<Neighbour>) {
+        for lane in NodeLane::ALL {
+            let (links, neighbour) = (self.clone(), neighbour.clone());
+            let fibers = neighbour.fibers.clone();
+            drop(fibers.spawn("link", async move {
+                race(neighbour.fibers.stopped(), links.keep_up(node, &neighbour, lane)).await;
+                neighbour.queue(lane).close();
+            }));
         }
     }
 

@@ -98,6 +98,11 @@ impl Probations {
         }
     }
 
+    /// The group is not here any more.
+    pub fn forget(&self, group: GroupId) {
+        self.0.borrow_mut().remove(&group);
+    }
+
     fn begin(&self, group: GroupId) -> Rc<Probation> {
         let probation = Rc::new(Probation {
             words: RefCell::default(),

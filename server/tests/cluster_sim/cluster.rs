@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use client::fiber::Client;
-use client::{NodeId, Options, Server};
+use client::{GroupId, NodeId, Options, Server};
 use runtime::sim::{CrashKind, Ending, NodeKey, Run, World, WorldOptions};
 use runtime::{BootError, Shard};
 use server::config::{ByteSize, Config};
@@ -162,7 +162,7 @@ impl Cluster {
         self.programs += 1;
         let key = NodeKey(self.programs);
         let main = move |shard: Shard| {
-            let client = client(&shard, size);
+            let client = client_of(&shard, size, 0);
             let program = program(shard, client);
             async move {
                 program.await;
@@ -195,13 +195,14 @@ impl Cluster {
     }
 }
 
-/// A client that is impatient enough for short lives.
-fn client(shard: &Shard, size: u16) -> Client {
+/// A client of a group that is impatient enough for short lives.
+pub(crate) fn client_of(shard: &Shard, size: u16, group: i32) -> Client {
     let server = |node: u16| {
         let address = SocketAddr::new(NodeKey(node).ip(), 9332);
         Server { node: NodeId(i32::from(node)), address }
     };
     let options = Options {
+        group: GroupId(group),
         reconnect_delay_min: Duration::from_millis(5),
         reconnect_delay_max: Duration::from_millis(100),
         search_interval: Duration::from_millis(20),

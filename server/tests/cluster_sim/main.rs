@@ -7,6 +7,7 @@ mod lives;
 mod outsiders;
 mod priorities;
 mod reads;
+mod rosters;
 mod snapshots;
 mod stops;
 

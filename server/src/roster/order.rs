@@ -1,0 +1,43 @@
+//! What administration wants of nodes and groups: requests 50 to 53 and 56.
+
+use wire::{AddGroupReq, AddNodeReq, Command, WireError, decode_fixed32};
+
+/// An order to the registrar.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Make a node known.
+    AddNode(AddNodeReq),
+    /// Forget a node.
+    RemoveNode(i32),
+    /// Have a group.
+    AddGroup(AddGroupReq),
+    /// Have a group no longer.
+    RemoveGroup(i32),
+    /// Make what was changed durable.
+    Sync,
+}
+
+impl Order {
+    /// Whether a request is such an order.
+    pub fn is_one(command: Command) -> bool {
+        matches!(
+            command,
+            Command::RAFT_ADMIN_ADD_NODE
+                | Command::RAFT_ADMIN_REMOVE_NODE
+                | Command::RAFT_ADMIN_ADD_GROUP
+                | Command::RAFT_ADMIN_REMOVE_GROUP
+                | Command::RAFT_ADMIN_SYNC_CONFIG
+        )
+    }
+
+    /// Decodes the body of a request that is one.
+    pub fn decode(command: Command, body: &[u8]) -> Result<Order, WireError> {
+        Ok(match command {
+            Command::RAFT_ADMIN_ADD_NODE => Order::AddNode(AddNodeReq::decode(body)?),
+            Command::RAFT_ADMIN_REMOVE_NODE => Order::RemoveNode(decode_fixed32(body)? as i32),
+            Command::RAFT_ADMIN_ADD_GROUP => Order::AddGroup(AddGroupReq::decode(body)?),
+            Command::RAFT_ADMIN_REMOVE_GROUP => Order::RemoveGroup(decode_fixed32(body)? as i32),
+            _ => Order::Sync,
+        })
+    }
+}
