@@ -27,6 +27,8 @@ pub enum Mail {
     Roster(Arc<Roster>),
     /// What a shard has made of that; to the first shard.
     RosterReport(ShardId, Report),
+    /// Hand over the leadership of this group, if it is led here: it will be removed.
+    Leave(GroupId),
     /// In how many groups of the shard is this node?
     Census(u32),
     /// Something to be written down; to the first shard.

@@ -190,6 +190,7 @@ impl Core {
             Mail::Wish(wish) => self.keeper.take(wish),
             Mail::Roster(roster) => self.learn(roster),
             Mail::RosterReport(shard, report) => self.requests.registrar().hear(shard, report),
+            Mail::Leave(group) => self.leave(group),
             Mail::Census(node) => {
                 let groups = self.requests.groups_with(node);
                 self.report(Report::Counted { node, groups });

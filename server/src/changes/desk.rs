@@ -179,6 +179,12 @@ impl Desk {
         }
     }
 
+    /// Takes all requests.
+    pub(super) fn take_all(&mut self) -> Vec<Reader> {
+        let ids: Vec<_> = self.readers.keys().copied().collect();
+        ids.into_iter().filter_map(|id| self.remove(id)).collect()
+    }
+
     /// When the next request has to be answered.
     pub(super) fn next_alarm(&self) -> Option<Moment> {
         self.alarms.first().map(|(at, _)| *at)

@@ -97,6 +97,15 @@ impl Changes {
         self.news.changes.set();
     }
 
+    /// The group ends here: those who wait have to ask another node.
+    pub fn end(&self) {
+        let now = self.shard.clock().now();
+        let readers = self.desk.borrow_mut().take_all();
+        for reader in readers {
+            refuse(&self.replies, &reader.caller, now, Refusal::Stopping);
+        }
+    }
+
     /// Answers those who wait as long as the shard runs.
     pub async fn run(self: Rc<Self>) {
         let clock = self.shard.clock().clone();

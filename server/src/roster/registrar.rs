@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use moment::Moment;
+use raft_core::GroupId;
 use runtime::{Condition, Shard, ShardId, Signal};
 use wire::{RespCode, ResponseHead, encode_response};
 
@@ -36,6 +37,8 @@ pub enum Report {
         /// A group that could not be opened, and why.
         failed: Option<(i32, String)>,
     },
+    /// A group is not led here any more, if it was.
+    Left(GroupId),
     /// In how many groups of the shard a node is.
     Counted {
         /// The node.
@@ -51,6 +54,7 @@ struct Standing {
     seen: Option<u64>,
     settled: Option<u64>,
     failed: Option<(i32, String)>,
+    left: Option<GroupId>,
     counted: Option<(u32, usize)>,
 }
 
@@ -114,6 +118,7 @@ impl Registrar {
             Report::Settled { version, failed } => {
                 (standing.settled, standing.failed) = (Some(version), failed);
             }
+            Report::Left(group) => standing.left = Some(group),
             Report::Counted { node, groups } => standing.counted = Some((node, groups)),
         }
         self.news.notify_all();
@@ -174,7 +179,10 @@ impl Office<'_> {
                 self.add_group(group.group_id, next).await
             }
             Order::RemoveGroup(group) => match self.roster.without_group(group) {
-                Some(next) => self.enact(next).await,
+                Some(next) => {
+                    self.hand_over(GroupId(group)).await;
+                    self.enact(next).await
+                }
                 None => Ok(()),
             },
             // Whatever was changed is durable before it is answered.
@@ -193,6 +201,14 @@ impl Office<'_> {
             return Err(format!("node is using, current ref count: {groups}").into());
         }
         self.enact(next).await
+    }
+
+    /// Lets another node lead a group, if one can: clients of it notice nothing.
+    async fn hand_over(&self, group: GroupId) {
+        self.tell_all(|| Mail::Leave(group));
+        self.until_all(|standing| standing.left == Some(group)).await;
+        let mut shards = self.registrar.shards.borrow_mut();
+        shards.values_mut().for_each(|standing| standing.left = None);
     }
 
     /// Adds a group and waits until it is open. One that cannot be opened is not added.

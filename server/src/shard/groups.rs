@@ -13,10 +13,11 @@ use runtime::{Either, ShardId, Signal, race};
 use super::{Core, Never};
 use crate::config;
 use crate::group_options::group_options;
+use crate::handover::hand_over;
 use crate::hosted::{Hosted, Surroundings};
 use crate::identity::Identity;
 use crate::machine::KvStateMachine;
-use crate::mail::{Mail, tell_all};
+use crate::mail::{Mail, Outbox, tell_all};
 use crate::node::{NodeError, Ready};
 use crate::peers::{Candidacy, GroupOutbox, Wish};
 use crate::places::FIRST;
@@ -43,10 +44,7 @@ impl Core {
 
     /// Tells the registrar something.
     pub(super) fn report(&self, report: Report) {
-        if let Some(first) = self.outboxes.get(usize::from(FIRST.0)) {
-            first.push(Mail::RosterReport(self.shard.id(), report));
-            first.flush();
-        }
+        self::report(&self.outboxes, self.shard.id(), report);
     }
 
     /// Opens the groups, serves, and keeps to the roster until something fails.
@@ -142,11 +140,24 @@ impl Core {
         own.filter(|group| !self.requests.is_open(GroupId(group.id))).cloned().collect()
     }
 
+    /// Hands over a group that is about to be removed, if it is led here, and says when that is
+    /// done. Until then it serves, and writes wait for the next leader.
+    pub(super) fn leave(&self, id: GroupId) {
+        let mut groups = self.requests.groups_here();
+        groups.retain(|group| group.id() == id);
+        let (shard, outboxes) = (self.shard.clone(), self.outboxes.clone());
+        self.shard.fibers().spawn_daemon("leave", async move {
+            hand_over(&shard, groups).await;
+            report(&outboxes, shard.id(), Report::Left(id));
+        });
+    }
+
     /// Ends a group that was removed. Its files stay.
     async fn close_group(&self, hosted: &Hosted) -> Result<(), NodeError> {
         let id = hosted.group.id();
         let stopped = hosted.group.stop().await;
         hosted.fibers.cancel();
+        hosted.changes.end();
         self.probations.forget(id);
         self.requests.forget_group(id);
         self.replies.flush();
@@ -214,6 +225,13 @@ impl Core {
             outboxes: self.outboxes.clone(),
             watch: self.plan.config.watch.clone(),
         }
+    }
+}
+
+fn report(outboxes: &[Outbox], from: ShardId, report: Report) {
+    if let Some(first) = outboxes.get(usize::from(FIRST.0)) {
+        first.push(Mail::RosterReport(from, report));
+        first.flush();
     }
 }
 

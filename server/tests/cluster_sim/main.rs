@@ -3,10 +3,12 @@
 
 mod cluster;
 
+mod group_removals;
 mod lives;
 mod outsiders;
 mod priorities;
 mod reads;
+mod roster_disks;
 mod rosters;
 mod snapshots;
 mod stops;

@@ -13,7 +13,7 @@ use wire::{
 
 use crate::cluster::{Cluster, client_of, get_surely, put_surely};
 
-const GROUP: i32 = 7;
+pub(crate) const GROUP: i32 = 7;
 
 /// Asks a node on its replicate port.
 async fn ask(
@@ -35,12 +35,12 @@ async fn ask(
     connect(shard, address, options, command, &body).await.map(|link| link.answer().to_vec())
 }
 
-async fn add_group(shard: &Shard, node: u16, members: &str) -> Result<(), LinkError> {
+pub(crate) async fn add_group(shard: &Shard, node: u16, members: &str) -> Result<(), LinkError> {
     let group = AddGroupReq { group_id: GROUP, members: members.into(), ..Default::default() };
     ask(shard, node, Command::RAFT_ADMIN_ADD_GROUP, |out| group.encode(out)).await.map(drop)
 }
 
-async fn remove_group(shard: &Shard, node: u16) -> Result<(), LinkError> {
+pub(crate) async fn remove_group(shard: &Shard, node: u16) -> Result<(), LinkError> {
     let encode = |out: &mut Writer<'_>| out.fixed32(1, GROUP as u32);
     ask(shard, node, Command::RAFT_ADMIN_REMOVE_GROUP, encode).await.map(drop)
 }
@@ -57,7 +57,7 @@ async fn remove_node(shard: &Shard, node: u16, old: u16) -> Result<(), LinkError
     ask(shard, node, Command::RAFT_ADMIN_REMOVE_NODE, encode).await.map(drop)
 }
 
-async fn groups(shard: &Shard, node: u16) -> Vec<i32> {
+pub(crate) async fn groups(shard: &Shard, node: u16) -> Vec<i32> {
     let answer = ask(shard, node, Command::RAFT_ADMIN_LIST_GROUPS, |_| {}).await.unwrap();
     ListGroupsResp::decode(&answer).unwrap().group_ids
 }
