@@ -50,6 +50,18 @@ impl Cluster {
         (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
     }
 
+    /// Code and what is said by a verb for administrators that knows the address of node 1.
+    fn administer(&self, line: &str) -> (i32, String) {
+        let service: u16 = self.servers.split([':', ',']).nth(1).unwrap().parse().unwrap();
+        let output = Command::new(BINARY)
+            .args(line.split(' '))
+            .args(["--admin", &format!("1=127.0.0.1:{}", service - 1)])
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+    }
+
     /// Repeats a verb until it ends with code 0.
     fn verb_surely(&self, line: &str) -> String {
         let begun = Instant::now();
@@ -154,4 +166,52 @@ fn no_node_outlives_its_cluster() {
     cluster.supervisor.kill().unwrap();
     cluster.supervisor.wait().unwrap();
     wait_for_end(&running);
+}
+
+#[test]
+fn groups_come_and_go_and_leaders_move() {
+    let cluster = Cluster::start();
+    cluster.wait_until_it_can_lose(1);
+    let administer = |line: &str, code: i32, text: &str| {
+        let (ended, said) = cluster.administer(line);
+        assert!(ended == code && said.contains(text), "{line}: {ended}, {said}");
+        said
+    };
+    administer("group add 7 --members 1,2,3", 0, "group 7 begins on 1,2,3");
+    administer("group add 7 --members 1,2,3", 0, "is there already");
+    administer("group add 8 --members 1,9", 5, "dongting node add");
+    cluster.verb_surely("--group 7 kv put a 1");
+    for node in 1..=3 {
+        // Whoever was elected before may lead already.
+        administer(&format!("leader move {node} --group 7"), 0, &format!("node {node}"));
+        let list: serde_json::Value =
+            serde_json::from_str(&administer("group list -o json", 0, "")).unwrap();
+        let group = &list["groups"][1];
+        assert_eq!((&group["group"], &group["leader"]), (&7.into(), &node.into()), "{list}");
+    }
+    administer("leader move 9 --group 7", 5, "no member");
+    administer("leader move 1 --group 6", 3, "group list");
+    administer("leader balance", 0, "");
+    administer("leader balance", 0, "evenly already");
+    administer("group remove 7", 0, "its files, group-7, stay there");
+    administer("group remove 7", 3, "no node has group 7");
+    administer("group add 7 --members 1,2,3", 0, "group 7 begins on 1,2,3");
+    assert_eq!(cluster.verb_surely("--group 7 kv get a"), "1\n");
+}
+
+#[test]
+fn nodes_are_listed_and_those_in_use_stay() {
+    let cluster = Cluster::start();
+    cluster.wait_until_it_can_lose(1);
+    let (code, list) = cluster.administer("node list -o json");
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!((code, &list["nodes"][2]["known_by"]), (0, &serde_json::json!([1, 2, 3])));
+    for (line, code, text) in [
+        ("node remove 2", 5, "current ref count: 1"),
+        ("node remove 9", 3, "no node 9 is known"),
+        ("node add 9=127.0.0.1:1", 6, "cannot be reached at 127.0.0.1:1"),
+    ] {
+        let (ended, said) = cluster.administer(line);
+        assert!(ended == code && said.contains(text), "{line}: {ended}, {said}");
+    }
 }

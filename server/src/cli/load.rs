@@ -1,15 +1,111 @@
 //! `bench put|get|watch|lock|verify`: load over the bench library.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bench::{BenchError, Load, Options, Record, RecordFile, Report};
+use clap::{Args, Subcommand};
 
-use super::arguments::{BenchVerb, ClientArguments, LoadArguments};
+use super::arguments::ClientArguments;
 use super::connect;
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use crate::config::parse_duration;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum BenchVerb {
+    /// Write random keys.
+    Put {
+        #[command(flatten)]
+        load: LoadArguments,
+        /// Write down every acknowledged put, for `bench verify`.
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
+    },
+    /// Read random keys.
+    Get {
+        #[command(flatten)]
+        load: LoadArguments,
+    },
+    /// Change a directory that many clients watch; --threads of them look for news. Says how long the
+    /// puts took, and how soon all clients knew of the last one.
+    Watch {
+        #[command(flatten)]
+        load: LoadArguments,
+        /// Clients, each with a connection of its own.
+        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        watchers: u32,
+        /// Puts in a second.
+        #[arg(long, value_name = "N", default_value_t = 1_000,
+              value_parser = clap::value_parser!(u32).range(1..))]
+        rate: u32,
+    },
+    /// Let locks go round three clients, and measure from giving back to the next one holding.
+    Lock {
+        #[command(flatten)]
+        load: LoadArguments,
+        /// Locks that go round.
+        #[arg(long, value_name = "N", default_value_t = 100,
+              value_parser = clap::value_parser!(u32).range(1..))]
+        locks: u32,
+    },
+    /// Check that the server still has every put that a record says was acknowledged (exit code 9
+    /// if not).
+    Verify {
+        /// The file that `bench put --record` wrote.
+        record: PathBuf,
+        /// The directory that the puts went to.
+        #[arg(long, value_name = "KEY", default_value = "benchmark")]
+        directory: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LoadArguments {
+    /// Number of groups, from --group on, that share what is in flight. Each has connections of its
+    /// own.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    groups: u32,
+    /// Requests in flight at any time.
+    #[arg(long, value_name = "N", default_value_t = 2000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    in_flight: u32,
+    /// Connections to each server.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    connections: u32,
+    /// Threads, which share requests and connections.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    threads: u32,
+    /// Number of different keys.
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    keys: u32,
+    /// Bytes of each value.
+    #[arg(long, value_name = "BYTES", default_value_t = 256,
+          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    value_bytes: u32,
+    /// The directory of the keys, which is made first.
+    #[arg(long, value_name = "KEY", default_value = "benchmark")]
+    directory: String,
+    /// The same seed gives the same order of keys.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// How long a thread looks for answers before it sleeps. Shows the server's latency without
+    /// the time that this program takes to wake up.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "0s")]
+    busy_poll: Duration,
+    /// How long to measure.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
+    duration: Duration,
+    /// How long to run before measuring.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "3s")]
+    warm_up: Duration,
+}
 
 pub(super) fn run(
     verb: &BenchVerb,

@@ -19,6 +19,12 @@ mod kv;
 mod load;
 mod snapshot;
 mod status;
+
+mod administered;
+mod groups;
+mod leaders;
+mod nodes;
+
 mod temporary;
 mod transaction;
 

@@ -6,7 +6,8 @@ use super::arguments::{Arguments, ClientArguments, DevArguments, Verb};
 use super::exit::Failure;
 use super::output::Output;
 use super::{
-    configuration, connect, dev, inspect, kv, load, lock, node, shell, snapshot, status, watch,
+    configuration, connect, dev, groups, inspect, kv, leaders, load, lock, node, nodes, shell,
+    snapshot, status, watch,
 };
 
 /// Carries out what was asked for. Results go to standard output, messages of a running node to
@@ -19,11 +20,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Dev(arguments) => develop(arguments),
         Verb::Config(verb) => configuration::run(verb, &mut output),
         Verb::Kv(verb) => {
-            let nodes = nodes(&arguments.client);
+            let nodes = servers(&arguments.client);
             kv::run(verb, &nodes, &mut connect::client(&arguments.client)?, &mut output)
         }
         Verb::Shell => {
-            let nodes = nodes(&arguments.client);
+            let nodes = servers(&arguments.client);
             shell::run(connect::client(&arguments.client)?, &nodes, &mut output)
         }
         Verb::Watch(arguments_of_watch) => {
@@ -32,10 +33,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Lock(lock) => lock::run(&lock, &mut connect::client(&arguments.client)?),
         Verb::Elect(elect) => lock::elect(&elect, &mut connect::client(&arguments.client)?),
         Verb::Status => {
-            let nodes = nodes(&arguments.client);
+            let nodes = servers(&arguments.client);
             status::run(&nodes, &mut connect::client(&arguments.client)?, &mut output)
         }
         Verb::Snapshot(verb) => snapshot::run(&verb, &arguments.client, &mut output),
+        Verb::Node(verb) => nodes::run(&verb, &arguments.client, &mut output),
+        Verb::Group(verb) => groups::run(&verb, &arguments.client, &mut output),
+        Verb::Leader(verb) => leaders::run(&verb, &arguments.client, &mut output),
         Verb::Inspect(verb) => inspect::run(&verb, arguments.client.group, &mut output),
         Verb::Bench(verb) => load::run(&verb, &arguments.client, &mut output),
     };
@@ -43,8 +47,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     done
 }
 
-/// The nodes that the command line names.
-fn nodes(arguments: &ClientArguments) -> Vec<NodeId> {
+/// The servers that the command line names.
+fn servers(arguments: &ClientArguments) -> Vec<NodeId> {
     arguments.servers.iter().map(|server| NodeId(server.id as i32)).collect()
 }
 

@@ -30,6 +30,7 @@ mod transaction;
 
 mod changes;
 
+pub mod administration;
 mod ping;
 mod snapshot;
 mod status;
