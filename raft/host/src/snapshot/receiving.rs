@@ -79,6 +79,10 @@ pub(crate) async fn run<M: StateMachine>(group: Rc<Shared<M>>) {
         {
             let id = group.options.identity.group.0;
             tracing::error!(group = id, %error, "cannot receive a snapshot; trying again");
+            // What its check has seen is not in the file if a write has failed.
+            if let Some(part) = part.take() {
+                part.discard(&group.shard).await;
+            }
             group.snapshots.problem.replace(Some(error.to_string()));
             group.core.borrow_mut().raft.abort_install(wanted.boundary);
             group.drain(&[]);

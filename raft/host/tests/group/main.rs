@@ -8,4 +8,5 @@ mod host;
 mod ledger;
 mod members;
 mod read_back;
+mod receiving;
 mod snapshots;
