@@ -238,3 +238,39 @@ fn search_gives_up_at_its_limit() {
     calls.push(RegisterCall { invoked: 30, returned: Some(31), action: Action::Read(99) });
     assert_eq!(decide(&calls, 1_000), Decision::Undecided);
 }
+
+/// Two calls ask for the same and no answer names its entry: that of the earlier one, of which nobody
+/// was told, is before what the later one's client has read.
+#[test]
+fn an_entry_belongs_to_a_call_that_had_begun() {
+    let put = |value: &str| Request::Put(b"k0".to_vec(), value.as_bytes().to_vec());
+    let requests = [put("1"), put("2"), Request::Get(b"k0".to_vec()), put("1")];
+    let mut model = Model::new();
+    let (mut log, mut calls) = (Vec::new(), Vec::new());
+    for (number, request) in (0..).zip(requests) {
+        let payload = request.payload(GROUP, CLIENT);
+        let index = log.len() as u64;
+        let mut answer = match &payload {
+            None => model.read(&request, index),
+            Some(payload) => {
+                let codes = model.apply(index + 1, &request);
+                log.push(Applied { index: index + 1, time_ms: 0, payload: payload.clone() });
+                Answer::Written { index: None, codes }
+            }
+        };
+        if number < 2 {
+            answer = Answer::Unknown(String::new());
+        }
+        let point = |order| Point { order, at: Moment::from_nanos(order) };
+        let lane = Lane { client: 0, strand: number as u16 };
+        let (invoked, returned) = (point(10 * number + 1), Some(point(10 * number + 2)));
+        calls.push(Call { lane, group: GROUP, request, payload, invoked, returned, answer });
+    }
+    // The first two end late, so that nothing but what was read says that they were before.
+    calls[0].returned = None;
+    calls[1].returned = None;
+    assert_eq!(revisions(&log, &calls), Ok(()));
+    // The second entry for it is missing: the one that is there was before the call that was answered.
+    log.pop();
+    assert!(revisions(&log, &calls).is_err());
+}

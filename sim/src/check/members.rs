@@ -160,14 +160,21 @@ impl Members {
         self.now.values().map(line).collect()
     }
 
-    /// Whether all members that run have applied the same.
-    pub fn are_level(&self, group: GroupId) -> bool {
+    /// Whether all members that run and are not excused have applied the same.
+    pub fn are_level(&self, group: GroupId, is_excused: impl Fn(NodeKey) -> bool) -> bool {
         let config = self.configs.get(&group).map(|(_, entry)| &entry.config);
-        let is_member = |node: NodeKey| config.is_none_or(|config| config.contains(id_of(node)));
-        let members = self.now.values().filter(|seen| seen.group == group && is_member(seen.node));
+        let counts = |node: NodeKey| {
+            config.is_none_or(|config| config.contains(id_of(node))) && !is_excused(node)
+        };
+        let members = self.now.values().filter(|seen| seen.group == group && counts(seen.node));
         let mut applied = members;
         let first = applied.next().map(|seen| seen.applied);
         applied.all(|seen| Some(seen.applied) == first)
+    }
+
+    /// The newest entry that a member which runs has, committed or not.
+    pub fn newest(&self, group: GroupId) -> Option<u64> {
+        self.now.values().filter(|seen| seen.group == group).map(|seen| seen.last).max()
     }
 
     /// How many writes of its log a member has been seen to finish.

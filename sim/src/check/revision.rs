@@ -5,7 +5,7 @@
 //! what the answer says. Reads are put at the earliest index at which they could have had their
 //! answer; if that respects real time, the history is strictly serializable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use client::BizCode;
@@ -65,7 +65,7 @@ pub fn check(
         .add_many(Rare::Granted, done.iter().filter(|done| done.token.is_some()).count() as u64);
     let mut places = vec![None; calls.len()];
     waiting.match_known(log, &done, calls, &mut places)?;
-    waiting.match_rest(log, &done, calls, &mut places)?;
+    waiting.match_rest(&model, log, &done, calls, &mut places)?;
     check_order(&model, log, calls, &places)?;
     Ok(model)
 }
@@ -208,9 +208,11 @@ impl<'a> Waiting<'a> {
     }
 
     /// Gives the other entries to calls that were refused or never answered: of those that had begun,
-    /// to the one that ended first.
+    /// to the one that ended first. A call has not begun for an entry while one that ended before it
+    /// has none.
     fn match_rest(
         &mut self,
+        model: &Model,
         log: &[Applied],
         done: &[Done],
         calls: &[Call],
@@ -218,12 +220,19 @@ impl<'a> Waiting<'a> {
     ) -> Result<(), Violation> {
         let mut taken = vec![false; log.len()];
         places.iter().flatten().for_each(|place| taken[*place] = true);
-        let floor = floors(log, calls);
+        let floor = floors(model, log, calls);
+        let mut ends_without_place: BTreeSet<u64> = (calls.iter().zip(places.iter()))
+            .filter(|(call, place)| place.is_none() && call.answer.needs_entry())
+            .filter_map(|(call, _)| Some(call.returned?.order))
+            .collect();
         let is_open = |place: &usize| !taken[*place] && !done[*place].is_own;
         for (place, entry) in log.iter().enumerate().filter(|(place, _)| is_open(place)) {
             let bucket = self.0.get_mut(&*entry.payload);
+            let first_end = ends_without_place.first().copied().unwrap_or(u64::MAX);
             let fits = |number: &usize| {
-                floor[*number] < entry.index && done[place].agrees(&calls[*number].answer)
+                floor[*number] < entry.index
+                    && calls[*number].invoked.order < first_end
+                    && done[place].agrees(&calls[*number].answer)
             };
             let end = |number: &usize| match calls[*number].is_unknown() {
                 true => u64::MAX,
@@ -238,11 +247,13 @@ impl<'a> Waiting<'a> {
                 return Err(Violation::new(Rule::Proposal, unclaimed(entry, calls)));
             };
             places[number] = Some(place);
+            if let Some(returned) = calls[number].returned {
+                ends_without_place.remove(&returned.order);
+            }
         }
         // Who was answered has an entry.
         for (number, call) in calls.iter().enumerate() {
-            let is_told = matches!(call.answer, Answer::Written { .. } | Answer::Transacted { .. });
-            if places[number].is_none() && is_told {
+            if places[number].is_none() && call.answer.needs_entry() {
                 let what = format!("{call}: the log has no entry for it");
                 return Err(Violation::new(Rule::Answer, what));
             }
@@ -260,8 +271,9 @@ fn unclaimed(entry: &Applied, calls: &[Call]) -> String {
     )
 }
 
-/// For each call the highest index that was known to somebody when it began.
-fn floors(log: &[Applied], calls: &[Call]) -> Vec<u64> {
+/// For each call the highest index that was known to somebody when it began, by the answers that tell
+/// one and by what was read.
+fn floors(model: &Model, log: &[Applied], calls: &[Call]) -> Vec<u64> {
     let last = log.last().map_or(0, |entry| entry.index);
     let mut floors = vec![0; calls.len()];
     let mut highest = 0;
@@ -269,9 +281,12 @@ fn floors(log: &[Applied], calls: &[Call]) -> Vec<u64> {
         match event {
             Event::Begin(number) => floors[number] = highest,
             Event::End(number) => {
-                if let Some(index) = calls[number].answer.index() {
-                    highest = highest.max(index.min(last));
-                }
+                let Call { request, answer, .. } = &calls[number];
+                let known = match request.is_read() && calls[number].is_done() {
+                    true => model.first_match(request, answer, floors[number], last),
+                    false => answer.index(),
+                };
+                highest = highest.max(known.unwrap_or(0).min(last));
             }
         }
     }

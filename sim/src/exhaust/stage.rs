@@ -213,7 +213,7 @@ impl Stage {
         let serves = |number| self.is_ready(number) || !self.is_member(number);
         self.leader().is_some()
             && self.nodes().all(|number| self.is_running(number) && serves(number))
-            && self.members().are_level(GROUP)
+            && self.members().are_level(GROUP, |_| false)
     }
 
     /// Lets things happen until `condition` holds, which it must within a while.

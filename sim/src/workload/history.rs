@@ -76,6 +76,11 @@ pub struct Transacted {
 pub type StepsDone = Vec<(BizCode, Option<View>)>;
 
 impl Answer {
+    /// Whether there must be an entry that did this.
+    pub fn needs_entry(&self) -> bool {
+        matches!(self, Answer::Written { .. } | Answer::Transacted { .. })
+    }
+
     /// The place in the log that a client was told.
     pub fn index(&self) -> Option<u64> {
         match self {
