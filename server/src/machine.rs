@@ -3,17 +3,14 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kv_api::{KvNode, KvResult, encode_grant, encode_response_body, encode_transaction};
-use kv_machine::{
-    Loader, LockGranted, Machine, MachineOptions, Malformed, Outcome, Shed, Stamp,
-    TransactionOutcome,
-};
+use kv_api::encode_response_body;
+use kv_machine::{Loader, LockGranted, Machine, MachineOptions, Malformed, Outcome, Shed, Stamp};
 use moment::Moment;
 use planted::{Bug, is_on};
 use raft_core::GroupId;
 use raft_host::{Entry, LoadFault, Refusal, SnapshotPiece, StateMachine};
 use runtime::Clock;
-use wire::{BizCode, Command, RespCode, ResponseHead, Writer, encode_response};
+use wire::{BizCode, Command, RespCode, ResponseHead, encode_response};
 
 use crate::caller::{Caller, Origin};
 use crate::news::News;
@@ -105,6 +102,9 @@ impl StateMachine for KvStateMachine {
         let index = entry.index.0;
         let stamp = Stamp { index, time_ms: entry.time_ms };
         let outcome = self.tree.apply(stamp, entry.payload);
+        if origin.is_none() && is_on(Bug::AnswerOnLeaderOnly) {
+            self.tree.forget_newest_answer();
+        }
         let now = *self.batch_started.get_or_insert_with(|| self.clock.now());
         match origin {
             Some(Origin::Client(mut caller)) => {
@@ -224,16 +224,6 @@ fn encode_outcome(out: &mut Vec<u8>, caller: &Caller, index: u64, outcome: &Outc
     let Caller { command, seq, .. } = *caller;
     match outcome {
         Outcome::One(code) => encode_codes(out, command, seq, *code, index, &[*code]),
-        Outcome::Holding { code, fencing_token } => {
-            let head = ResponseHead::success(command, seq).with_biz_code(*code);
-            encode_response(out, &head, |writer| {
-                encode_grant(writer, index, *code, *fencing_token)
-            });
-        }
-        Outcome::Transaction(outcome) => {
-            let head = ResponseHead::success(command, seq).with_biz_code(outcome.packet_code());
-            encode_response(out, &head, |writer| encode_branch(writer, index, outcome));
-        }
         Outcome::Many(codes) => encode_codes(out, command, seq, BizCode::Success, index, codes),
         Outcome::Refused(code) => encode_codes(out, command, seq, *code, index, &[]),
         Outcome::Malformed => {
@@ -241,18 +231,11 @@ fn encode_outcome(out: &mut Vec<u8>, caller: &Caller, index: u64, outcome: &Outc
             let head = ResponseHead::refusal(command, seq, RespCode::ClientError, text);
             encode_response(out, &head, |_| {});
         }
+        outcome => {
+            let head = ResponseHead::success(command, seq).with_biz_code(outcome.packet_code());
+            encode_response(out, &head, |writer| outcome.encode(writer, index, usize::MAX));
+        }
     }
-}
-
-/// The results of a transaction.
-fn encode_branch(writer: &mut Writer<'_>, index: u64, outcome: &TransactionOutcome) {
-    let branch = if outcome.held { 1 } else { 2 };
-    let branch = if outcome.done { branch } else { -branch };
-    let results = outcome.results.iter().map(|result| match &result.node {
-        Some((node, value)) => KvResult::of_read(Ok(KvNode { value, ..*node })),
-        None => KvResult::of_code(result.code),
-    });
-    encode_transaction(writer, index, branch, results);
 }
 
 #[inline]

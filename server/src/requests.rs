@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kv_api::{
-    ChangesRequest, KvRequest, OperationKind, Owner, Payload, ReadMode, TransactionRequest,
-    WatchRequest, validate,
+    ChangesRequest, KvRequest, OpenSession, OperationKind, Owner, Payload, ReadMode,
+    TransactionRequest, WatchRequest, validate,
 };
 use moment::Moment;
 use planted::{Bug, is_on};
@@ -16,7 +16,7 @@ use raft_host::{Group, ReadGate, ReadLevel, Refusal};
 use rpc::{Connection, Flow, Handler, TimeBudget};
 use runtime::{Shard, ShardId};
 use wire::{
-    BizCode, Command, Packet, PortKind, ProcessId, RespCode, ResponseHead, decode_fixed32,
+    BizCode, Command, Packet, PortKind, ProcessId, RespCode, ResponseHead, Writer, decode_fixed32,
     encode_response,
 };
 
@@ -58,6 +58,7 @@ enum Request<'a> {
     Transaction(TransactionRequest<'a>),
     Watch(WatchRequest<'a>),
     Changes(ChangesRequest<'a>),
+    OpenSession(OpenSession),
     /// Only the group's number matters.
     OfGroup(GroupId),
     /// About the nodes and groups that there are.
@@ -71,6 +72,7 @@ impl Request<'_> {
             Request::Transaction(request) => GroupId(request.group_id),
             Request::Watch(request) => GroupId(request.group_id),
             Request::Changes(request) => GroupId(request.group_id),
+            Request::OpenSession(request) => GroupId(request.group_id),
             Request::OfGroup(group) => *group,
             Request::Order => GroupId(0),
         }
@@ -84,6 +86,7 @@ fn decode(command: Command, body: &[u8]) -> Option<Request<'_>> {
             decode_fixed32(body).ok().map(|group| Request::OfGroup(GroupId(group as i32)))
         }
         Command::TRANSACTION => TransactionRequest::decode(body).ok().map(Request::Transaction),
+        Command::SESSION_OPEN => OpenSession::decode(body).ok().map(Request::OpenSession),
         Command::DTKV_SYNC_WATCH => WatchRequest::decode(body).ok().map(Request::Watch),
         Command::CHANGES => ChangesRequest::decode(body).ok().map(Request::Changes),
         _ if is_kv(command) => KvRequest::decode(body).ok().map(Request::Kv),
@@ -219,6 +222,9 @@ impl Requests {
                 Ok(()) => self.propose(caller, process, group, body, now),
                 Err((code, text)) => self.refuse_unwritten(&caller, now, code, text),
             },
+            Request::OpenSession(request) => {
+                self.open_session(caller, process, group, *request, now);
+            }
             Request::Watch(request) => self.sync_watch(caller, hosted, request, now),
             Request::Changes(request) => self.follow(caller, hosted, request, now),
             Request::OfGroup(_) if admin::is_of_group(caller.command) => {
@@ -248,6 +254,22 @@ impl Requests {
             return self.refuse_unwritten(&caller, now, refusal.code, &refusal.to_string());
         }
         self.propose(caller, process, group, body, now);
+    }
+
+    /// Proposes a session with this node's limits, which count on all members because they stand in
+    /// the entry.
+    fn open_session(
+        self: &Rc<Self>,
+        caller: Caller,
+        process: ProcessId,
+        group: &Group<KvStateMachine>,
+        request: OpenSession,
+        now: Moment,
+    ) {
+        let mut body = Vec::new();
+        let limits = self.plan.config.sessions.limits();
+        OpenSession { limits, ..request }.encode(&mut Writer::new(&mut body));
+        self.propose(caller, process, group, &body, now);
     }
 
     /// Refuses a write that depends on nothing but itself; it takes no place in the log.

@@ -25,6 +25,7 @@ mod read_mode;
 mod repeated;
 
 mod request;
+mod session;
 mod validate;
 
 mod node;
@@ -56,6 +57,7 @@ pub use response::{
     KvResponse, encode_grant, encode_page, encode_response_body, encode_results, encode_transaction,
 };
 pub use result::KvResult;
+pub use session::{OpenSession, SessionLimits, SessionOpened, SessionStamp};
 pub use transaction::{
     Condition, Relation, Step, StepKind, Subject, TRANSACTION_PARTS_MAX, TransactionRequest,
 };

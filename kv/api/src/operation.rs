@@ -81,6 +81,8 @@ operations! {
     /// Several operations under conditions; the body is a
     /// [`TransactionRequest`](crate::TransactionRequest).
     Transaction = 100, Command::TRANSACTION, true;
+    /// Open a session; the body is an [`OpenSession`](crate::OpenSession).
+    OpenSession = 101, Command::SESSION_OPEN, true;
 }
 
 impl OperationKind {
@@ -108,15 +110,15 @@ impl OperationKind {
 /// The payload of a log entry: a head, then the request's body exactly as it came.
 ///
 /// The head is the kind, one byte of flags, and for each flag in ascending order its field. Bit 0:
-/// the owner, two little-endian numbers of 8 bytes, high first. Bit 1 is reserved for the session
-/// and sequence number of a request. An unknown bit is an error: what follows cannot be located.
+/// the owner, two little-endian numbers of 8 bytes, high first. An unknown bit is an error: what
+/// follows cannot be located.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Payload<'a> {
     /// What to do.
     pub kind: OperationKind,
     /// Who asks; stands in the log for kinds that need it.
     pub owner: Option<Owner>,
-    /// An encoded [`KvRequest`], or a [`TransactionRequest`](crate::TransactionRequest).
+    /// An encoded [`KvRequest`], or the message that the kind names.
     pub body: &'a [u8],
 }
 
@@ -205,7 +207,7 @@ mod tests {
     #[test]
     fn numbers_are_those_of_the_log() {
         let numbers = OperationKind::ALL.iter().map(|kind| kind.number());
-        assert!(numbers.eq([0, 2, 3, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 100]));
+        assert!(numbers.eq([0, 2, 3, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 100, 101]));
         for number in 0..=u8::MAX {
             let kind = OperationKind::from_number(number);
             assert!(kind.is_none_or(|kind| kind.number() == number));

@@ -5,6 +5,7 @@ use wire::{Fields, Value, WireError, WireErrorKind, Writer};
 use crate::owner::Owner;
 use crate::read_mode::ReadMode;
 use crate::repeated::ByteStrings;
+use crate::session::{SESSION, SessionStamp};
 
 /// The number of a fencing token in requests and answers, far above those of Dongting, whose
 /// clients skip it.
@@ -43,6 +44,8 @@ pub struct KvRequest<'a> {
     pub page_bytes: i32,
     /// Where the last part of a list ended; empty at its beginning.
     pub cursor: &'a [u8],
+    /// Which write of which session it is, if it may be sent again.
+    pub session: Option<SessionStamp>,
 }
 
 impl<'a> KvRequest<'a> {
@@ -73,6 +76,9 @@ impl<'a> KvRequest<'a> {
                 (FENCING_TOKEN, Value::Fixed64(value)) => request.fencing_token = value,
                 (PAGE_BYTES, Value::Varint(value)) => request.page_bytes = wire::int32(value),
                 (CURSOR, Value::Bytes(value)) => request.cursor = value,
+                (SESSION, Value::Bytes(value)) => {
+                    request.session = SessionStamp::decode_at(value, start)?;
+                }
                 _ => {}
             }
         }
@@ -111,6 +117,9 @@ impl<'a> KvRequest<'a> {
         writer.fixed64(FENCING_TOKEN, self.fencing_token);
         writer.int32(PAGE_BYTES, self.page_bytes);
         writer.bytes(CURSOR, self.cursor);
+        if let Some(session) = &self.session {
+            session.encode(writer);
+        }
     }
 }
 
@@ -142,6 +151,7 @@ mod tests {
             fencing_token: 77,
             page_bytes: 1 << 20,
             cursor: b"here",
+            session: None,
         };
         for request in [whole, KvRequest::default(), KvRequest { key: b"k", ..Default::default() }]
         {

@@ -4,6 +4,7 @@ use wire::{BizCode, Fields, Value, WireError, Writer};
 
 use crate::node::bytes_field_length;
 use crate::repeated::{Element, Repeated};
+use crate::session::{SESSION, SessionStamp};
 use crate::validate::TTL_MS_MAX;
 
 /// The most conditions of a transaction, and the most steps of each of its two lists.
@@ -21,6 +22,8 @@ pub struct TransactionRequest<'a> {
     pub then: Repeated<'a, Step<'a>>,
     /// What is done if it does not.
     pub otherwise: Repeated<'a, Step<'a>>,
+    /// Which write of which session it is, if it may be sent again.
+    pub session: Option<SessionStamp>,
 }
 
 /// A question about one key.
@@ -176,6 +179,9 @@ impl<'a> TransactionRequest<'a> {
                     Step::decode(step)?;
                     request.otherwise.note(body, start, 4);
                 }
+                (SESSION, Value::Bytes(value)) => {
+                    request.session = SessionStamp::decode_at(value, start)?;
+                }
                 _ => {}
             }
         }
@@ -193,6 +199,9 @@ impl<'a> TransactionRequest<'a> {
                 let length = step.encoded_length();
                 writer.message_with_length(tag, length, |writer| step.encode(writer));
             }
+        }
+        if let Some(session) = &self.session {
+            session.encode(writer);
         }
     }
 
@@ -360,6 +369,7 @@ mod tests {
             conditions: Repeated::new(CONDITIONS),
             then: Repeated::new(STEPS),
             otherwise: Repeated::new(&STEPS[1..]),
+            session: None,
         }
     }
 

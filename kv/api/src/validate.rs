@@ -41,7 +41,8 @@ pub fn validate(kind: OperationKind, request: &KvRequest<'_>) -> Result<(), Refu
         | OperationKind::Cas
         | OperationKind::Expire
         | OperationKind::Unlock
-        | OperationKind::Transaction => Ok(()),
+        | OperationKind::Transaction
+        | OperationKind::OpenSession => Ok(()),
     }
 }
 

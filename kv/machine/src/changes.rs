@@ -164,7 +164,13 @@ impl Machine {
 /// Whether somebody who knows no outcome would take the entry for a change.
 fn says_something(payload: &[u8]) -> bool {
     let kind = Payload::decode(payload).map(|payload| payload.kind);
-    !matches!(kind, Err(_) | Ok(OperationKind::UpdateTtl | OperationKind::UpdateLockLease))
+    !matches!(
+        kind,
+        Err(_)
+            | Ok(OperationKind::UpdateTtl
+                | OperationKind::UpdateLockLease
+                | OperationKind::OpenSession)
+    )
 }
 
 fn is_change(code: BizCode) -> bool {
@@ -224,7 +230,8 @@ impl Teller {
             }
             OperationKind::UpdateTtl
             | OperationKind::UpdateLockLease
-            | OperationKind::Transaction => {}
+            | OperationKind::Transaction
+            | OperationKind::OpenSession => {}
         }
     }
 

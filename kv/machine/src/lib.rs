@@ -22,7 +22,8 @@
 //!
 //! Snapshots: [`Machine::begin_snapshot`] freezes the state as it is for a stream of bytes that
 //! [`Machine::snapshot_piece`] writes while entries go on being applied; a [`Loader`] builds a
-//! machine from it. All that entries have made is in it, and nothing else: no watches.
+//! machine from it. All that entries have made is in it, sessions included, and nothing else: no
+//! watches.
 //!
 //! What it deliberately does not do: it keeps no log and no files, and knows no connection.
 #![no_std]
@@ -41,6 +42,8 @@ mod put;
 mod remove;
 mod transaction;
 mod ttl;
+
+mod session;
 
 mod changes;
 mod children;
@@ -63,6 +66,7 @@ pub use kv_api::KvNode as NodeView;
 pub use lock::LockGranted;
 pub use machine::{Machine, MachineOptions, Shed};
 pub use outcome::Outcome;
+pub use session::Answer;
 pub use snapshot::{Loader, Malformed, SnapshotPiece};
 pub use stamp::Stamp;
 pub use transaction::{StepResult, TransactionOutcome};

@@ -3,9 +3,10 @@
 use alloc::vec::{self, Vec};
 
 use kv_api::{
-    KvNode, KvRequest, OperationKind, Owner, Payload, RootKey, TransactionRequest, WatchEvent,
-    WatchState, check_key, validate,
+    KvNode, KvRequest, OpenSession, OperationKind, Owner, Payload, RootKey, SessionStamp,
+    TransactionRequest, WatchEvent, WatchState, check_key, validate,
 };
+use planted::{Bug, is_on};
 use wire::BizCode;
 
 use crate::changes::Shortfalls;
@@ -13,6 +14,7 @@ use crate::children::Children;
 use crate::lock::LockGranted;
 use crate::node::Marks;
 use crate::outcome::Outcome;
+use crate::session::{Answer, Sessions};
 use crate::stamp::Stamp;
 use crate::state_hash::state_hash;
 use crate::tree::Tree;
@@ -23,6 +25,7 @@ pub struct Machine {
     pub(crate) tree: Tree,
     pub(crate) granted: Vec<LockGranted>,
     pub(crate) shortfalls: Shortfalls,
+    pub(crate) sessions: Sessions,
     applied_index: u64,
 }
 
@@ -53,14 +56,15 @@ impl Machine {
             tree: Tree::new(options.hash_seed),
             granted: Vec::new(),
             shortfalls: Shortfalls::starting(1),
+            sessions: Sessions::new(),
             applied_index: 0,
         }
     }
 
-    /// A machine with the tree of a snapshot.
-    pub(crate) fn loaded(tree: Tree, applied_index: u64) -> Machine {
+    /// A machine with the tree and the sessions of a snapshot.
+    pub(crate) fn loaded(tree: Tree, sessions: Sessions, applied_index: u64) -> Machine {
         let shortfalls = Shortfalls::starting(applied_index + 1);
-        Machine { tree, granted: Vec::new(), shortfalls, applied_index }
+        Machine { tree, granted: Vec::new(), shortfalls, sessions, applied_index }
     }
 
     /// Takes the place of `old`: whatever was watched there is watched here, under the same ids, and
@@ -97,24 +101,74 @@ impl Machine {
         let Ok(payload) = Payload::decode(payload) else {
             return Outcome::Malformed;
         };
-        if payload.kind == OperationKind::Transaction {
-            return match (TransactionRequest::decode(payload.body), payload.owner) {
-                (Ok(request), Some(owner)) => self.transact(stamp, owner, &request),
-                _ => Outcome::Malformed,
-            };
-        }
-        let Ok(request) = KvRequest::decode(payload.body) else {
-            return Outcome::Malformed;
-        };
         if payload.kind.needs_owner() && payload.owner.is_none() {
             return Outcome::Malformed;
         }
         let owner = payload.owner.unwrap_or_default();
         match payload.kind {
-            OperationKind::BatchPut => self.batch_put(stamp, &request),
-            OperationKind::BatchRemove => self.batch_remove(stamp, owner, &request),
+            OperationKind::Transaction => {
+                let Ok(request) = TransactionRequest::decode(payload.body) else {
+                    return Outcome::Malformed;
+                };
+                match &request.session {
+                    None => self.transact(stamp, owner, &request),
+                    Some(session) => self
+                        .once(stamp, session, |machine| machine.transact(stamp, owner, &request)),
+                }
+            }
+            OperationKind::OpenSession => match OpenSession::decode(payload.body) {
+                Ok(OpenSession { limits, .. }) => {
+                    let check = SessionStamp::check_of(owner.low);
+                    Outcome::Opened(self.sessions.open(stamp.index, check, limits))
+                }
+                Err(_) => Outcome::Malformed,
+            },
+            kind => {
+                let Ok(request) = KvRequest::decode(payload.body) else {
+                    return Outcome::Malformed;
+                };
+                match &request.session {
+                    None => self.carry_out_request(stamp, kind, owner, &request),
+                    Some(session) => self.once(stamp, session, |machine| {
+                        machine.carry_out_request(stamp, kind, owner, &request)
+                    }),
+                }
+            }
+        }
+    }
+
+    /// Carries a write of a session out, unless that has been done.
+    fn once(
+        &mut self,
+        stamp: Stamp,
+        session: &SessionStamp,
+        carry_out: impl FnOnce(&mut Machine) -> Outcome,
+    ) -> Outcome {
+        match self.sessions.admit(stamp.index, session) {
+            Ok(admitted) => {
+                let outcome = carry_out(self);
+                self.sessions.keep(admitted, Answer::of(stamp.index, &outcome));
+                outcome
+            }
+            Err(Ok(answer)) => Outcome::Repeated(answer),
+            Err(Err(BizCode::SessionExpired)) if is_on(Bug::ExpiredCarriedOut) => carry_out(self),
+            Err(Err(code)) => Outcome::Refused(code),
+        }
+    }
+
+    #[inline]
+    fn carry_out_request(
+        &mut self,
+        stamp: Stamp,
+        kind: OperationKind,
+        owner: Owner,
+        request: &KvRequest<'_>,
+    ) -> Outcome {
+        match kind {
+            OperationKind::BatchPut => self.batch_put(stamp, request),
+            OperationKind::BatchRemove => self.batch_remove(stamp, owner, request),
             kind @ (OperationKind::TryLock | OperationKind::UpdateLockLease) => {
-                let (Ok(code) | Err(code)) = self.apply_one(stamp, kind, owner, &request);
+                let (Ok(code) | Err(code)) = self.apply_one(stamp, kind, owner, request);
                 let holding = matches!(code, BizCode::Success | BizCode::LockBySelf);
                 match self.holder_token(request.key) {
                     Some(fencing_token) if holding => Outcome::Holding { code, fencing_token },
@@ -122,7 +176,7 @@ impl Machine {
                 }
             }
             kind => {
-                let (Ok(code) | Err(code)) = self.apply_one(stamp, kind, owner, &request);
+                let (Ok(code) | Err(code)) = self.apply_one(stamp, kind, owner, request);
                 Outcome::One(code)
             }
         }
@@ -153,9 +207,10 @@ impl Machine {
             OperationKind::TryLock => self.try_lock(stamp, owner, key, value, millis),
             OperationKind::Unlock => self.unlock(stamp, owner, key),
             OperationKind::UpdateLockLease => self.update_lock_lease(stamp, owner, key, millis),
-            OperationKind::BatchPut | OperationKind::BatchRemove | OperationKind::Transaction => {
-                Err(BizCode::Error)
-            }
+            OperationKind::BatchPut
+            | OperationKind::BatchRemove
+            | OperationKind::Transaction
+            | OperationKind::OpenSession => Err(BizCode::Error),
         }
     }
 
@@ -204,7 +259,8 @@ impl Machine {
 
     /// Bytes that were asked of the allocator.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Machine>() + self.tree.memory_bytes() + self.shortfalls.memory_bytes()
+        let others = self.shortfalls.memory_bytes() + self.sessions.memory_bytes();
+        size_of::<Machine>() + self.tree.memory_bytes() + others
     }
 
     /// The index of the last entry that was applied, 0 at the start.
@@ -212,10 +268,23 @@ impl Machine {
         self.applied_index
     }
 
-    /// A hash of all nodes and their order. Replicas that have applied the same entries have the
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Forgets what became of the newest write of the session that was used last: a bug to be found.
+    pub fn forget_newest_answer(&mut self) {
+        self.sessions.forget_newest();
+    }
+
+    /// A hash of all nodes and sessions and their order. Replicas that have applied the same entries have the
     /// same one. Takes as long as reading everything.
     pub fn state_hash(&self) -> u64 {
-        state_hash(&self.tree)
+        match self.sessions.is_untouched() {
+            true => state_hash(&self.tree),
+            false => state_hash(&self.tree) ^ self.sessions.state_hash(),
+        }
     }
 
     /// Whether [`Machine::take_granted`] has something to take.

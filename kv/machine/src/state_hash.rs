@@ -23,6 +23,13 @@ pub(crate) fn node_hash(node: &Node) -> u64 {
     hash.0
 }
 
+/// The hash of a string of bytes.
+pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
+    let mut hash = Hash(0);
+    hash.bytes(bytes);
+    hash.0
+}
+
 /// A running hash of numbers and byte strings.
 struct Hash(u64);
 

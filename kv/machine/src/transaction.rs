@@ -9,11 +9,11 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use kv_api::{
-    Condition, KvNode, Owner, Repeated, RootKey, Step, StepKind, Subject, TransactionRequest,
-    check_key, split_key,
+    Condition, KvNode, KvResult, Owner, Repeated, RootKey, Step, StepKind, Subject,
+    TransactionRequest, check_key, encode_transaction, split_key,
 };
 use planted::{Bug, is_on};
-use wire::BizCode;
+use wire::{BizCode, Writer};
 
 use crate::machine::{Machine, Verdict};
 use crate::node::Marks;
@@ -339,6 +339,25 @@ impl StepResult {
 }
 
 impl TransactionOutcome {
+    /// Appends the body of the answer. Nodes are left out once their values have more than
+    /// `reads_max` bytes.
+    pub(crate) fn encode(&self, writer: &mut Writer<'_>, index: u64, reads_max: usize) {
+        let branch = if self.held { 1 } else { 2 };
+        let branch = if self.done { branch } else { -branch };
+        let mut bytes = 0;
+        let results = self.results.iter().map(|result| match &result.node {
+            Some((node, value)) => {
+                bytes += value.len();
+                match bytes > reads_max {
+                    true => KvResult::of_code(BizCode::ValueTooLong),
+                    false => KvResult::of_read(Ok(KvNode { value, ..*node })),
+                }
+            }
+            None => KvResult::of_code(result.code),
+        });
+        encode_transaction(writer, index, branch, results);
+    }
+
     /// The code of the answer as a whole: that of the step that was refused, if one was.
     pub fn packet_code(&self) -> BizCode {
         match self.results.last() {

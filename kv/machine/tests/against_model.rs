@@ -99,6 +99,7 @@ impl Run {
                 Outcome::Many(codes) => Ok(codes.clone()),
                 Outcome::Refused(code) => Err(*code),
                 Outcome::Malformed | Outcome::Transaction(_) => panic!("a valid payload"),
+                Outcome::Opened(_) | Outcome::Repeated(_) => panic!("no session"),
             };
             assert_eq!(found, expected, "{:?} {request:?}", draw.kind);
             let granted = machine.take_granted();

@@ -158,8 +158,8 @@ fn no_flipped_bit_panics_or_changes_what_is_loaded() {
 #[test]
 fn a_newer_version_is_named() {
     let mut stream = Run::new(1).save(1, 0);
-    stream[0] = 2;
-    assert_eq!(load(&stream, 1).err(), Some(Malformed::Version(2)));
+    stream[0] = 3;
+    assert_eq!(load(&stream, 1).err(), Some(Malformed::Version(3)));
 }
 
 /// Pitfall 29: whoever watches a machine that is replaced by a snapshot hears of every key.

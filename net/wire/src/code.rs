@@ -155,6 +155,14 @@ codes! {
     LockBySelf = 27, "LOCK_BY_SELF";
     /// Somebody else holds the lock.
     LockByOther = 28, "LOCK_BY_OTHER";
+    /// The group does not know the session any more: whether earlier tries were carried out cannot
+    /// be told, and this one was not.
+    SessionExpired = 100, "SESSION_EXPIRED";
+    /// The client has said itself that it waits for this write no longer; it was not carried out
+    /// now.
+    SessionStale = 101, "SESSION_STALE";
+    /// The client waits for more writes of the session than it may; it was not carried out.
+    SessionFull = 102, "SESSION_FULL";
 }
 
 #[cfg(test)]
@@ -171,7 +179,10 @@ mod tests {
             assert_eq!(biz.is_some(), (0..=28).contains(&number));
             assert!(biz.is_none_or(|code| code.number() == number));
         }
-        assert_eq!((RespCode::ALL.len(), BizCode::ALL.len()), (11, 29));
+        assert_eq!((RespCode::ALL.len(), BizCode::ALL.len()), (11, 32));
+        // Own codes are far above Dongting's, and one byte on the wire.
+        let own = BizCode::ALL.iter().skip(29).map(|code| code.number());
+        assert!(own.eq(100..=102));
         assert_eq!(BizCode::default(), BizCode::Success);
     }
 

@@ -163,6 +163,8 @@ commands! {
     SNAPSHOT_SAVE = 1102, Replicate;
     /// The snapshots of a group on this node.
     SNAPSHOT_LIST = 1103, Replicate;
+    /// Open a session, in which a write may be sent again.
+    SESSION_OPEN = 1120, Service;
 }
 
 impl Command {
@@ -197,7 +199,7 @@ mod tests {
     #[test]
     fn registry_is_ascending_and_complete() {
         assert!(Command::ALL.is_sorted_by(|left, right| left < right));
-        assert_eq!(Command::ALL.len(), 46);
+        assert_eq!(Command::ALL.len(), 47);
         for &command in Command::ALL {
             assert!(command.name().is_some() && command.served().is_some());
             assert!(command.timeout_ms() >= 5_000);
@@ -213,6 +215,7 @@ mod tests {
         let on = |port| Command::ALL.iter().filter(move |c| c.served().is_some_and(|s| s.on(port)));
         let service = [
             1, 2, 5, 6, 46, 70, 71, 72, 73, 74, 75, 76, 77, 79, 80, 81, 82, 83, 84, 86, 1100, 1101,
+            1120,
         ];
         assert!(on(PortKind::Service).map(|command| command.0).eq(service));
         let replicate = [1, 2, 4].into_iter().chain(40..=56).chain([1001, 1002, 1102, 1103]);

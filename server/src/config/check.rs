@@ -19,6 +19,10 @@ const PACKETS_PER_SEGMENT: u64 = 2;
 const SPIN_MAX: Duration = Duration::from_millis(10);
 /// With less, a snapshot would take days or never end.
 const SNAPSHOT_BYTES_MIN: ByteSize = ByteSize::mib(1);
+/// More sessions, or more writes in flight in one, would not be remembered in any sane memory.
+const SESSIONS_MAX: u32 = 1 << 20;
+/// The answer to the longest batch has some hundred kibibytes.
+const SESSION_BYTES_MIN: ByteSize = ByteSize::mib(1);
 /// So many heartbeats fit into an election timeout, so that one lost packet elects nobody.
 const HEARTBEATS_PER_ELECTION: u32 = 3;
 
@@ -32,6 +36,7 @@ pub(super) fn problems(config: &Config, document: &Document<'_>) -> Vec<Problem>
     check.sizes();
     check.snapshot();
     check.watch();
+    check.sessions();
     check.problems
 }
 
@@ -212,6 +217,23 @@ impl Check<'_> {
                 let mend = format!("at least {SNAPSHOT_BYTES_MIN}");
                 self.refuse("snapshot", key, format!("is {bytes}"), &mend);
             }
+        }
+    }
+
+    fn sessions(&mut self) {
+        let sessions = &self.config.sessions;
+        for (key, value) in
+            [("count_max", sessions.count_max), ("results_max", sessions.results_max)]
+        {
+            if !(1..=SESSIONS_MAX).contains(&value) {
+                let cause = format!("is {value}");
+                self.refuse("sessions", key, cause, &format!("from 1 to {SESSIONS_MAX}"));
+            }
+        }
+        if sessions.bytes_max < SESSION_BYTES_MIN {
+            let cause = format!("is {}", sessions.bytes_max);
+            let mend = format!("at least {SESSION_BYTES_MIN}, so that a session outlasts a write");
+            self.refuse("sessions", "bytes_max", cause, &mend);
         }
     }
 

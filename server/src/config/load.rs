@@ -9,7 +9,9 @@ use serde::Deserialize;
 use super::check;
 use super::document::Document;
 use super::error::{ConfigError, Origin, Problem};
-use super::sections::{Config, Group, Listen, Log, Node, Peer, Raft, Rpc, Snapshot, Trace, Watch};
+use super::sections::{
+    Config, Group, Listen, Log, Node, Peer, Raft, Rpc, Sessions, Snapshot, Trace, Watch,
+};
 
 /// Every key with its default and a comment, as `dongting config defaults` prints it.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -103,6 +105,7 @@ struct Sections {
     snapshot: Snapshot,
     rpc: Rpc,
     watch: Watch,
+    sessions: Sessions,
     trace: Trace,
 }
 
@@ -142,6 +145,7 @@ impl Sections {
             snapshot: self.snapshot,
             rpc: self.rpc,
             watch: self.watch,
+            sessions: self.sessions,
             trace: self.trace,
         }
     }

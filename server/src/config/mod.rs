@@ -20,8 +20,8 @@ mod load;
 pub use error::{ConfigError, Origin, Problem};
 pub use load::DEFAULTS;
 pub use sections::{
-    Config, Endpoint, Group, Level, Listen, Log, Node, Peer, Raft, Reads, Rpc, Shards, Snapshot,
-    Trace, TraceFormat, Watch,
+    Config, Endpoint, Group, Level, Listen, Log, Node, Peer, Raft, Reads, Rpc, Sessions, Shards,
+    Snapshot, Trace, TraceFormat, Watch,
 };
 pub use units::ByteSize;
 pub(crate) use units::parse_duration;

@@ -35,6 +35,8 @@ pub struct Config {
     pub rpc: Rpc,
     /// How clients are told of changes.
     pub watch: Watch,
+    /// What is remembered of writes that may be sent again.
+    pub sessions: Sessions,
     /// What the node writes to standard error.
     pub trace: Trace,
 }
@@ -402,6 +404,36 @@ impl Default for Watch {
             followers_max: 100_000,
             keep_alive_timeout: Duration::from_secs(120),
         }
+    }
+}
+
+/// `[sessions]`: what each group remembers of writes that may be sent again. The leader's settings count,
+/// from the next session that is opened on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sessions {
+    /// Sessions of a group; beyond it the one that was used least recently ends.
+    pub count_max: u32,
+    /// Writes that one client may have in flight in its session.
+    pub results_max: u32,
+    /// Bytes of all answers and sessions that a group remembers; beyond it sessions end as well.
+    pub bytes_max: ByteSize,
+}
+
+impl Sessions {
+    /// What the leader of a group puts into the entry that opens a session.
+    pub fn limits(&self) -> kv_api::SessionLimits {
+        kv_api::SessionLimits {
+            sessions_max: self.count_max,
+            results_max: self.results_max,
+            bytes_max: self.bytes_max.bytes(),
+        }
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Sessions {
+        Sessions { count_max: 4_096, results_max: 2_048, bytes_max: ByteSize::mib(64) }
     }
 }
 

@@ -31,6 +31,18 @@ macro_rules! bugs {
 }
 
 bugs! {
+    /// Snapshots are saved without the sessions.
+    SessionsNotSaved = "sessions-not-saved";
+    /// A session takes every write for the one before.
+    SequenceIgnored = "sequence-ignored";
+    /// A write that its client has given up is carried out when it comes late.
+    StaleCarriedOut = "stale-carried-out";
+    /// A write of a session that has ended is carried out.
+    ExpiredCarriedOut = "expired-carried-out";
+    /// Of too many sessions the one that was used last ends.
+    NewestSessionEnds = "newest-session-ends";
+    /// Only the member that answers a write remembers what became of it.
+    AnswerOnLeaderOnly = "answer-on-leader-only";
     /// A voter grants a second vote in the same term.
     SecondVote = "second-vote";
     /// A voter does not compare logs.

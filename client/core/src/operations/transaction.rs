@@ -103,6 +103,7 @@ impl Operation for Transaction<'_> {
             conditions: Repeated::new(self.conditions),
             then: Repeated::new(self.then),
             otherwise: Repeated::new(self.otherwise),
+            session: None,
         };
         request.encode(&mut Writer::new(body));
     }

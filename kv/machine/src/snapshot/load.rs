@@ -12,12 +12,16 @@ use super::record::{END_BYTES, END_NUMBER, HEAD_BYTES, Head, RECORD_HEAD_BYTES, 
 use crate::index::KeyHash;
 use crate::machine::{Machine, MachineOptions};
 use crate::node::{Marks, Node, NodeId};
+use crate::session::{SessionLoader, Sessions};
 use crate::tree::Tree;
 
 /// A machine in the making.
 pub struct Loader {
     tree: Tree,
     head: Option<Head>,
+    sessions: SessionLoader,
+    /// Once the stream is complete.
+    loaded_sessions: Option<Sessions>,
     sum: Sum,
     /// Nodes that are in their places and not yet in the index.
     placed: Vec<(NodeId, KeyHash)>,
@@ -62,6 +66,8 @@ pub enum Malformed {
         /// The node's number.
         number: u32,
     },
+    /// The sessions contradict themselves or each other.
+    Sessions,
     /// The number of records or the sum of their hashes is another one.
     Sum,
 }
@@ -77,6 +83,7 @@ impl core::fmt::Display for Malformed {
             Malformed::Node { number } => {
                 write!(formatter, "node {number} contradicts the rest of the tree")
             }
+            Malformed::Sessions => formatter.write_str("its sessions contradict each other"),
             Malformed::Sum => formatter.write_str("the tree is not the one that was saved"),
         }
     }
@@ -88,6 +95,8 @@ impl Loader {
         Loader {
             tree: Tree::empty(options.hash_seed),
             head: None,
+            sessions: SessionLoader::default(),
+            loaded_sessions: None,
             sum: Sum::default(),
             placed: Vec::with_capacity(LANES),
             carry: Vec::new(),
@@ -178,10 +187,12 @@ impl Loader {
     /// # Panics
     /// When it is not.
     pub fn finish(self) -> Machine {
-        let (Some(head), Stage::Done) = (self.head, self.stage) else {
+        let (Some(head), Some(sessions), Stage::Done) =
+            (self.head, self.loaded_sessions, self.stage)
+        else {
             panic!("a machine is finished when all its nodes are linked");
         };
-        Machine::loaded(self.tree, head.applied_index)
+        Machine::loaded(self.tree, sessions, head.applied_index)
     }
 
     /// Bytes of the part that begins with `bytes`, as far as they say.
@@ -189,8 +200,9 @@ impl Loader {
         if self.is_complete {
             return Err(Malformed::Length);
         }
-        if self.head.is_none() {
-            return Ok(HEAD_BYTES);
+        let Some(stream) = &self.head else { return Ok(HEAD_BYTES) };
+        if stream.has_sessions && !self.sessions.is_complete() {
+            return Ok(self.sessions.part_bytes(bytes));
         }
         if bytes.first_chunk().is_some_and(|word| u32::from_le_bytes(*word) == END_NUMBER) {
             return Ok(END_BYTES);
@@ -211,9 +223,15 @@ impl Loader {
             self.head = Some(Head::decode(head).map_err(Malformed::Version)?);
             return Ok(());
         };
+        if stream.has_sessions && !self.sessions.is_complete() {
+            return self.sessions.take(part).ok_or(Malformed::Sessions);
+        }
         let Some((head, body)) = part.split_first_chunk() else {
             let end = part.first_chunk().map(Sum::decode).ok_or(Malformed::Length)?;
             self.index_placed()?;
+            let sessions = core::mem::take(&mut self.sessions);
+            let sessions = sessions.finish(stream.applied_index).ok_or(Malformed::Sessions)?;
+            self.loaded_sessions = Some(sessions);
             self.is_complete = true;
             return if end == self.sum { Ok(()) } else { Err(Malformed::Sum) };
         };

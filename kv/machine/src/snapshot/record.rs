@@ -1,7 +1,7 @@
 //! The parts of a stream.
 //!
 //! ```text
-//! head:    0  u32  version of the stream
+//! head:    0  u32  version of the stream: 2 if the sessions' part follows, else 1
 //!          4  u32  bound: no node has this number or a higher one
 //!          8  u64  index of the last entry that was applied
 //!
@@ -31,8 +31,10 @@ use alloc::vec::Vec;
 use crate::lifetime::Lifetime;
 use crate::node::{Marks, Node, NodeId};
 
-/// Version of the stream.
-pub(super) const VERSION: u32 = 1;
+/// Version of a stream of a group that has never had a session: that of programs which know none.
+const VERSION_PLAIN: u32 = 1;
+/// Version of a stream with sessions.
+const VERSION_SESSIONS: u32 = 2;
 pub(super) const HEAD_BYTES: usize = 16;
 pub(super) const RECORD_HEAD_BYTES: usize = 52;
 pub(super) const END_BYTES: usize = 24;
@@ -44,11 +46,14 @@ pub(super) const END_NUMBER: u32 = u32::MAX;
 pub(super) struct Head {
     pub(super) bound: u32,
     pub(super) applied_index: u64,
+    /// Whether the sessions' part stands between the head and the first record.
+    pub(super) has_sessions: bool,
 }
 
 impl Head {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        let version = if self.has_sessions { VERSION_SESSIONS } else { VERSION_PLAIN };
+        out.extend_from_slice(&version.to_le_bytes());
         out.extend_from_slice(&self.bound.to_le_bytes());
         out.extend_from_slice(&self.applied_index.to_le_bytes());
     }
@@ -57,10 +62,12 @@ impl Head {
     pub(super) fn decode(bytes: &[u8; HEAD_BYTES]) -> Result<Head, u32> {
         let mut fields = Fields(bytes);
         let (version, bound) = (fields.u32(), fields.u32());
-        if version != VERSION {
-            return Err(version);
-        }
-        Ok(Head { bound, applied_index: fields.u64() })
+        let has_sessions = match version {
+            VERSION_PLAIN => false,
+            VERSION_SESSIONS => true,
+            _ => return Err(version),
+        };
+        Ok(Head { bound, applied_index: fields.u64(), has_sessions })
     }
 }
 

@@ -12,6 +12,7 @@ use planted::{Bug, is_on};
 use super::record::{Head, Sum, encode_node};
 use crate::machine::Machine;
 use crate::node::{Node, NodeId};
+use crate::session::SessionsPiece;
 use crate::slab::Slab;
 
 /// What became of a piece.
@@ -121,11 +122,22 @@ impl Machine {
         let nodes = &mut self.tree.nodes;
         let bound = nodes.bound();
         nodes.saving.begin(bound, kept_bytes_max);
-        Head { bound, applied_index }.encode(out);
+        let has_sessions = !self.sessions.is_untouched();
+        Head { bound, applied_index, has_sessions }.encode(out);
+        self.sessions.end_saving();
+        if has_sessions {
+            self.sessions.begin_saving(kept_bytes_max, out);
+        }
     }
 
     /// Appends about `bytes` bytes of the stream, or fewer: the work is bounded.
     pub fn snapshot_piece(&mut self, bytes: usize, out: &mut Vec<u8>) -> SnapshotPiece {
+        if self.sessions.is_saving() {
+            return match self.sessions.saving_piece(bytes, out) {
+                SessionsPiece::More | SessionsPiece::Done => SnapshotPiece::More,
+                SessionsPiece::Overrun => SnapshotPiece::Overrun,
+            };
+        }
         let mut saving = core::mem::take(&mut self.tree.nodes.saving);
         let piece = saving.piece(&self.tree.nodes, bytes, out);
         if piece == SnapshotPiece::More {
@@ -137,5 +149,6 @@ impl Machine {
     /// Gives up the snapshot that is under way, if one is.
     pub fn end_snapshot(&mut self) {
         self.tree.nodes.saving = Saving::default();
+        self.sessions.end_saving();
     }
 }

@@ -32,7 +32,9 @@ type OwnedStep = (StepKind, Vec<u8>, Vec<u8>, i64);
 impl Draw {
     /// `due` are the keys and ttl indexes of what has expired.
     pub(crate) fn new(random: &mut Random, due: &[(Vec<u8>, u64)]) -> Draw {
-        let kind = OperationKind::ALL[random.below(OperationKind::ALL.len() as u64) as usize];
+        // Sessions have a test of their own.
+        let kinds = OperationKind::ALL.len() as u64 - 1;
+        let kind = OperationKind::ALL[random.below(kinds) as usize];
         let owner = Owner { high: 1, low: 1 + random.below(3) };
         let mut draw = Draw {
             kind,
@@ -109,6 +111,7 @@ impl Parts {
             conditions: Repeated::new(&conditions),
             then: Repeated::new(&then),
             otherwise: Repeated::new(&otherwise),
+            session: None,
         })
     }
 }

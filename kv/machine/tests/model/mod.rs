@@ -96,9 +96,10 @@ impl Model {
             OperationKind::PutTemp => self.set_temporary(call, value),
             OperationKind::MakeTempDir => self.set_temporary(call, b""),
             OperationKind::UpdateTtl => self.update_ttl(call),
-            OperationKind::BatchPut | OperationKind::BatchRemove | OperationKind::Transaction => {
-                unreachable!()
-            }
+            OperationKind::BatchPut
+            | OperationKind::BatchRemove
+            | OperationKind::Transaction
+            | OperationKind::OpenSession => unreachable!(),
         }
     }
 

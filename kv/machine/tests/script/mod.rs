@@ -200,6 +200,7 @@ impl Session {
             Outcome::Holding { fencing_token, .. } => {
                 format!("@{} {} token {fencing_token}", self.index, codes.join(" "))
             }
+            Outcome::Opened(_) | Outcome::Repeated(_) => panic!("no script has sessions"),
             Outcome::One(_) | Outcome::Many(_) | Outcome::Transaction(_) => {
                 format!("@{} {}", self.index, codes.join(" "))
             }
@@ -225,6 +226,7 @@ impl Session {
             conditions: Repeated::new(&conditions),
             then: Repeated::new(&then),
             otherwise: Repeated::new(&otherwise),
+            session: None,
         };
         let mut body = Vec::new();
         request.encode(&mut Writer::new(&mut body));
