@@ -37,6 +37,7 @@ pub(crate) fn kind(error: &Error) -> &'static str {
         Error::Protocol(_) => "protocol",
         Error::OutcomeUnknown(Reason::Timeout) => "unknown_timeout",
         Error::OutcomeUnknown(Reason::Disconnected) => "unknown_disconnected",
+        Error::OutcomeUnknown(Reason::SessionExpired) => "unknown_session",
         Error::OutcomeUnknown(_) => "unknown_server",
         Error::Unavailable(reason) => match reason {
             Reason::ClientFull => "client_full",
@@ -44,6 +45,7 @@ pub(crate) fn kind(error: &Error) -> &'static str {
             Reason::NoLeader => "no_leader",
             Reason::Timeout => "timeout",
             Reason::Disconnected => "disconnected",
+            Reason::SessionExpired => "session_expired",
             Reason::Server(_) => "server",
         },
     }

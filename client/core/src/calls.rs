@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 
+use kv_api::SessionStamp;
 use moment::Moment;
 use wire::Command;
 
@@ -42,6 +43,14 @@ pub(crate) struct Call {
     pub(crate) start: Start,
     /// It was sent again once already.
     pub(crate) repeated: bool,
+    /// Its place in a session, once it was sent there.
+    pub(crate) stamped: Option<SessionStamp>,
+    /// Bytes of the body without that.
+    pub(crate) plain_bytes: usize,
+    /// It was sent, and what became of that is not known.
+    pub(crate) may_be_done: bool,
+    /// When its answer is late; in a session that is before its time is over.
+    pub(crate) answer_due: Moment,
     /// Nobody will take the completion.
     pub(crate) abandoned: bool,
     pub(crate) finished: Moment,
@@ -62,6 +71,8 @@ pub(crate) struct Start {
     pub(crate) owner: CallOwner,
     pub(crate) submitted: Moment,
     pub(crate) deadline: Moment,
+    /// Whether it may be sent again in a session.
+    pub(crate) in_session: bool,
 }
 
 /// Who wants the completion.
@@ -122,6 +133,8 @@ impl Calls {
         call.state = CallState::Waiting;
         call.start = start;
         call.repeated = false;
+        call.stamped = None;
+        call.may_be_done = false;
         call.abandoned = false;
         slot
     }
@@ -238,14 +251,28 @@ impl Call {
                 owner: CallOwner::Caller,
                 submitted: Moment::ZERO,
                 deadline: Moment::ZERO,
+                in_session: false,
             },
             repeated: false,
+            stamped: None,
+            plain_bytes: 0,
+            may_be_done: false,
+            answer_due: Moment::ZERO,
             abandoned: false,
             finished: Moment::ZERO,
             body: Vec::new(),
             bytes: 0,
             biz_code: 0,
             error: None,
+        }
+    }
+
+    /// When something has to be done about it if nothing happens until then.
+    #[inline]
+    pub(crate) fn due(&self) -> Moment {
+        match self.state {
+            CallState::Sent { .. } => self.answer_due,
+            _ => self.start.deadline,
         }
     }
 

@@ -57,6 +57,7 @@ impl Core {
             }
         }
         self.expire_watch_requests(now);
+        self.expire_session(now);
         self.changed = true;
         self.settle(now);
     }
@@ -65,6 +66,7 @@ impl Core {
     pub fn next_deadline(&self) -> Moment {
         let searching = self.is_searching();
         let mut next = self.earliest_deadline.min(self.locks.next).min(self.next_watch_deadline());
+        next = next.min(self.session.next_deadline());
         for (index, link) in self.links.iter().enumerate() {
             next = next.min(match link.phase {
                 Phase::Connecting { deadline } | Phase::Greeting { deadline } => deadline,
@@ -100,6 +102,7 @@ impl Core {
                 _ => {}
             }
         }
+        self.ask_for_session(now);
         self.send_waiting(now);
     }
 
@@ -135,7 +138,11 @@ impl Core {
         let mut lost = Vec::new();
         state.sequences.reset(|waiting| match waiting {
             Waiting::Call(slot) => lost.push(slot),
-            Waiting::Handshake | Waiting::Search | Waiting::Watch | Waiting::KeepAlive => {}
+            Waiting::Handshake
+            | Waiting::Search
+            | Waiting::Watch
+            | Waiting::KeepAlive
+            | Waiting::Session => {}
         });
         for slot in lost {
             self.lose(slot, Reason::Disconnected, now);
@@ -148,6 +155,7 @@ impl Core {
             self.route.forget(server);
         }
         self.watches.leave(link);
+        self.session.leave(link);
         self.locks.ask_again(now);
         self.changed = true;
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use kv_api::OperationKind;
 use moment::Moment;
 use wire::Splitter;
 
@@ -16,8 +17,9 @@ use crate::event::{Event, LockEvent};
 use crate::link::{Link, LinkId};
 use crate::lock::{LockId, Locks};
 use crate::operation::{Operation, Target};
-use crate::options::{NodeId, Options, OptionsError};
+use crate::options::{NodeId, Options, OptionsError, Retries};
 use crate::route::Route;
+use crate::session::Session;
 use crate::watch::Watches;
 
 /// A client of one group, without sockets and clock.
@@ -37,6 +39,7 @@ pub struct Core {
     pub(crate) changed: bool,
     pub(crate) locks: Locks,
     pub(crate) watches: Watches,
+    pub(crate) session: Session,
     /// What lock objects have to tell; watches keep theirs, so that it is bounded.
     pub(crate) events: VecDeque<(LockId, LockEvent)>,
     actions: VecDeque<Action>,
@@ -78,6 +81,7 @@ impl Core {
             changed: false,
             locks: Locks::new(),
             watches: Watches::new(),
+            session: Session::new(),
             events: VecDeque::new(),
             actions: VecDeque::new(),
             finished: VecDeque::new(),
@@ -123,6 +127,9 @@ impl Core {
             owner: CallOwner::Caller,
             submitted: now,
             deadline,
+            in_session: self.options.retries == Retries::InSession
+                && target == Target::Leader
+                && const { OperationKind::of_command(O::COMMAND).is_some() },
         });
         operation.encode(self.options.group, &mut self.calls[slot].body);
         if self.calls[slot].body.len() > self.options.body_bytes_max {
@@ -176,7 +183,10 @@ impl Core {
         match self.calls[slot].state {
             // It keeps its place among what is in flight until its answer or its end has come.
             CallState::Sent { .. } => return self.calls[slot].abandoned = true,
-            CallState::Waiting => self.withdraw(slot),
+            CallState::Waiting => {
+                self.close(slot);
+                self.withdraw(slot);
+            }
             _ => self.finished.retain(|&other| other != slot),
         }
         self.calls.release(slot);
@@ -245,6 +255,7 @@ impl Core {
     /// Makes an ended call visible to the driver.
     #[inline]
     pub(crate) fn announce(&mut self, slot: u32) {
+        self.close(slot);
         let call = &self.calls[slot];
         match call.start.owner {
             _ if call.abandoned => self.calls.release(slot),

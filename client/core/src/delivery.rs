@@ -2,7 +2,7 @@
 
 use moment::Moment;
 
-use crate::calls::CallState;
+use crate::calls::{CallState, Start};
 use crate::core::Core;
 use crate::error::{Error, Reason};
 use crate::link::Phase;
@@ -17,8 +17,8 @@ impl Core {
         match self.calls[slot].start.target {
             // Calls that wait go first.
             Target::Leader if self.waiting.is_empty() => match self.leader_link() {
-                Some(link) => self.send(slot, link, now),
-                None => self.wait_for_leader(slot, now),
+                Some(link) if self.has_session_for(slot) => self.send(slot, link, now),
+                _ => self.wait_for_leader(slot, now),
             },
             Target::Leader => self.wait_for_leader(slot, now),
             Target::Node(node) => self.place_directed(slot, node, now),
@@ -72,11 +72,20 @@ impl Core {
 
     #[inline]
     fn send(&mut self, slot: u32, link: usize, now: Moment) {
-        let call = &mut self.calls[slot];
-        let (command, deadline) = (call.start.command, call.start.deadline);
+        let Start { command, deadline, in_session, .. } = self.calls[slot].start;
         if deadline <= now {
             return self.expire(slot, now);
         }
+        let mut answer_due = deadline;
+        if in_session {
+            self.stamp(slot);
+            if self.calls[slot].stamped.is_some() {
+                answer_due = deadline.min(now + self.options.retry_after);
+                self.earliest_deadline = self.earliest_deadline.min(answer_due);
+            }
+        }
+        let call = &mut self.calls[slot];
+        call.answer_due = answer_due;
         let waiting = Waiting::Call(slot);
         let sequence = self.links[link].send(waiting, command, &call.body, deadline, now);
         call.state = CallState::Sent { link: link as u32, sequence };
@@ -84,11 +93,13 @@ impl Core {
 
     /// Sends the calls that wait for the leader.
     pub(crate) fn send_waiting(&mut self, now: Moment) {
-        while !self.waiting.is_empty() {
-            let Some(link) = self.leader_link() else { return };
-            if let Some(slot) = self.waiting.pop_front() {
-                self.send(slot, link, now);
+        while let Some(&slot) = self.waiting.front() {
+            if !self.has_session_for(slot) {
+                return;
             }
+            let Some(link) = self.leader_link() else { return };
+            self.waiting.pop_front();
+            self.send(slot, link, now);
         }
     }
 
@@ -109,6 +120,10 @@ impl Core {
 
     /// A call that was sent loses its answer.
     pub(crate) fn lose(&mut self, slot: u32, reason: Reason, now: Moment) {
+        self.calls[slot].may_be_done = true;
+        if self.is_repeatable(slot, now) {
+            return self.repeat(slot);
+        }
         let error = match self.calls[slot].start.access {
             Access::Read => Error::Unavailable(reason),
             Access::Write => Error::OutcomeUnknown(reason),
@@ -127,9 +142,12 @@ impl Core {
         for slot in 0..self.calls.slot_count() {
             let call = &self.calls[slot];
             match call.is_open() {
-                true if call.start.deadline <= now => self.expire(slot, now),
-                true => earliest = earliest.min(call.start.deadline),
-                false => {}
+                true if call.due() <= now => self.expire(slot, now),
+                true => {}
+                false => continue,
+            }
+            if self.calls[slot].is_open() {
+                earliest = earliest.min(self.calls[slot].due());
             }
         }
         self.earliest_deadline = earliest;
@@ -150,8 +168,8 @@ impl Core {
                 self.lose(slot, Reason::Timeout, now);
             }
             _ => {
-                let reason = self.reason_for_waiting(slot);
-                self.fail(slot, Error::Unavailable(reason), now);
+                let error = self.unsent_error(slot, self.reason_for_waiting(slot));
+                self.fail(slot, error, now);
             }
         }
     }

@@ -59,6 +59,8 @@ pub enum Reason {
     Timeout,
     /// The connection broke before the answer came.
     Disconnected,
+    /// The group has forgotten the client's session, and with it whether the write was executed.
+    SessionExpired,
     /// The server said so.
     Server(ServerError),
 }
@@ -130,6 +132,7 @@ impl fmt::Display for Reason {
             Reason::NoLeader => formatter.write_str("no leader was found"),
             Reason::Timeout => formatter.write_str("no answer in time"),
             Reason::Disconnected => formatter.write_str("the connection broke"),
+            Reason::SessionExpired => formatter.write_str("the session has ended"),
             Reason::Server(error) => error.fmt(formatter),
         }
     }

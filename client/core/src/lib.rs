@@ -20,9 +20,11 @@
 //! | [`Core::next_finished`] | hand the completion of [`Core::take`] to whoever waits for it |
 //!
 //! Contract: every submitted operation finishes exactly once, at the latest when its time is over
-//! and [`Core::tick`] is called. An operation is sent a second time only if a server has said that
-//! it did not execute it, and never a third time. If the answer to a write is lost, the outcome is
-//! [`Error::OutcomeUnknown`]. Operations to the leader leave in the order of submission; one that
+//! and [`Core::tick`] is called. With [`Retries::Never`] an operation is sent a second time only if a
+//! server has said that it did not execute it, and never a third time; if the answer to a write is
+//! lost, the outcome is [`Error::OutcomeUnknown`]. With [`Retries::InSession`] a write has a number in a
+//! session, under which the group carries it out once: it is sent again until its time is over, and
+//! only then, or when the group has forgotten the session, its outcome is unknown. Operations to the leader leave in the order of submission; one that
 //! is sent a second time leaves later. No bytes from a server make a method panic.
 //!
 //! The leader is found by asking all servers, by the hints of those that are not it, and again
@@ -33,7 +35,7 @@
 //! of an older one, whichever servers come and go.
 //!
 //! What this crate does not do: it has one group, does not cache, and repeats nothing whose outcome
-//! is unknown, except attempts to take a lock, where that is harmless.
+//! is unknown, except in a session, and attempts to take a lock, where that is harmless.
 #![no_std]
 
 extern crate alloc;
@@ -56,6 +58,7 @@ mod route;
 mod sequence;
 
 mod lock;
+mod session;
 mod stream;
 mod watch;
 
@@ -76,6 +79,6 @@ pub use kv_api::{Condition, Relation, Step, StepKind, Subject};
 pub use link::LinkId;
 pub use lock::{LockId, LockOptions};
 pub use operation::{Access, Operation, Target};
-pub use options::{GroupId, NodeId, Options, OptionsError, Server};
+pub use options::{GroupId, NodeId, Options, OptionsError, Retries, Server};
 pub use stream::{Stream, StreamUpdate};
 pub use watch::WatchId;

@@ -187,6 +187,8 @@ impl Core {
             owner: CallOwner::Lock(number),
             submitted: now,
             deadline,
+            // A lock object asks again by itself.
+            in_session: false,
         };
         let has_room = self.calls.has_room();
         let Some(lock) = self.locks.by_number.get_mut(&number) else { return };

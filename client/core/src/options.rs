@@ -24,6 +24,16 @@ pub struct Server {
     pub address: SocketAddr,
 }
 
+/// What becomes of a write whose answer is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retries {
+    /// Its outcome is unknown.
+    Never,
+    /// It is sent again until its time is over, and carried out once: each write has a number in a
+    /// session, which the first write opens. Servers that know no sessions get writes without.
+    InSession,
+}
+
 /// The configuration of a [`Core`](crate::Core); [`Options::new`] gives the usual limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
@@ -39,6 +49,10 @@ pub struct Options {
     pub connections_per_server: usize,
     /// Time that an operation has, the search for the leader included.
     pub call_timeout: Duration,
+    /// Whether a write whose answer is lost is sent again.
+    pub retries: Retries,
+    /// Time that a server has to answer a write before it is sent again.
+    pub retry_after: Duration,
     /// Time that a connection has until the handshake is answered.
     pub connect_timeout: Duration,
     /// Pause after the first failure of a connection; it doubles with each further one.
@@ -72,6 +86,8 @@ impl Options {
             client,
             connections_per_server: 1,
             call_timeout: Duration::from_secs(5),
+            retries: Retries::Never,
+            retry_after: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(3),
             reconnect_delay_min: Duration::from_millis(50),
             reconnect_delay_max: Duration::from_secs(1),

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use moment::Moment;
-use wire::{Command, Packet, PacketKind, RespCode, ResponseHead, encode_response};
+use wire::{BizCode, Command, Packet, PacketKind, RespCode, ResponseHead, encode_response};
 
 use crate::calls::CallState;
 use crate::completion::Response;
@@ -86,6 +86,7 @@ impl Core {
                 Some(Waiting::Handshake) => self.greeted(link, packet, now),
                 Some(Waiting::Search) => self.search_answered(link, packet, now),
                 Some(Waiting::Watch) => self.watch_answered(link, packet, now),
+                Some(Waiting::Session) => self.session_answered(link, packet, now),
                 Some(Waiting::KeepAlive) => self.keep_alive_answered(link, packet, now),
                 // Late: its call has expired.
                 None => {}
@@ -111,6 +112,12 @@ impl Core {
         if packet.resp_code != 0 || packet.command != call.start.command {
             return self.answered_badly(link, slot, packet, now);
         }
+        if packet.biz_code >= BizCode::SessionExpired.number()
+            && let Some(stamp) = call.stamped
+            && let Some(code) = BizCode::from_number(packet.biz_code)
+        {
+            return self.refused_by_session(slot, stamp, code, now);
+        }
         if self.route.suspected {
             self.route.trust(self.links[link].server);
             self.changed = true;
@@ -127,6 +134,9 @@ impl Core {
         if asked != answered {
             let error = Error::Protocol(ProtocolError::Command { asked, answered });
             return self.fail(slot, error, now);
+        }
+        if self.calls[slot].stamped.is_some() {
+            return self.refused_in_session(link, slot, packet, now);
         }
         let server = self.links[link].server;
         let code = RespCode::from_number(packet.resp_code);
@@ -149,7 +159,7 @@ impl Core {
     }
 
     /// Learns from a server that is not the leader; whether another one is worth a try.
-    fn follow_hint(&mut self, server: usize, extra: &[u8]) -> bool {
+    pub(crate) fn follow_hint(&mut self, server: usize, extra: &[u8]) -> bool {
         let node = str::from_utf8(extra).ok().and_then(|text| text.parse().ok()).map(NodeId);
         let hint = node.and_then(|node| self.server_of(node)).filter(|&hint| hint != server);
         if self.route.leader == Some(server) {

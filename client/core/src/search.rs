@@ -7,7 +7,7 @@ use moment::Moment;
 use wire::{Command, Packet, QueryStatusResp, RespCode, Writer};
 
 use crate::core::Core;
-use crate::error::{Error, Reason, ServerError};
+use crate::error::{Reason, ServerError};
 use crate::link::Search;
 use crate::options::NodeId;
 use crate::sequence::Waiting;
@@ -84,7 +84,8 @@ impl Core {
         }
         while let Some(slot) = self.waiting.pop_front() {
             let error = ServerError { code: not_found, message: Box::default() };
-            self.fail(slot, Error::Unavailable(Reason::Server(error)), now);
+            let error = self.unsent_error(slot, Reason::Server(error));
+            self.fail(slot, error, now);
         }
     }
 

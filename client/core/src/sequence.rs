@@ -16,6 +16,8 @@ pub(crate) enum Waiting {
     Watch,
     /// The question whether the watches are still there.
     KeepAlive,
+    /// The opening of a session.
+    Session,
 }
 
 /// A ring over the numbers: entry `number % length` belongs to the newest number of its class.
@@ -40,8 +42,9 @@ const HANDSHAKE: u32 = u32::MAX;
 const SEARCH: u32 = u32::MAX - 1;
 const WATCH: u32 = u32::MAX - 2;
 const KEEP_ALIVE: u32 = u32::MAX - 3;
+const SESSION: u32 = u32::MAX - 4;
 /// Room for the others beside the calls, each of which is there once at most.
-const EXTRA: usize = 4;
+const EXTRA: usize = 5;
 
 impl Sequences {
     /// Room for `calls_max` calls at the same time.
@@ -112,6 +115,7 @@ impl Waiting {
             Waiting::Search => SEARCH,
             Waiting::Watch => WATCH,
             Waiting::KeepAlive => KEEP_ALIVE,
+            Waiting::Session => SESSION,
         }
     }
 
@@ -122,6 +126,7 @@ impl Waiting {
             SEARCH => Waiting::Search,
             WATCH => Waiting::Watch,
             KEEP_ALIVE => Waiting::KeepAlive,
+            SESSION => Waiting::Session,
             slot => Waiting::Call(slot),
         }
     }

@@ -11,11 +11,11 @@ use std::time::Duration;
 use client_core::operations::{CompareAndSet, Get, Ping, Put, QueryStatus};
 use client_core::{
     Action, Completion, Core, Error, Event, LinkId, LockEvent, LockId, LockOptions, NodeId,
-    Operation, Options, RequestId, Server, WatchId, WatchUpdate,
+    Operation, Options, RequestId, Retries, Server, WatchId, WatchUpdate,
 };
 use kv_api::{
-    KvRequest, Repeated, WatchEvent, WatchNotifyRequest, WatchRequest, WatchState, encode_grant,
-    encode_response_body,
+    KvRequest, Repeated, SessionOpened, WatchEvent, WatchNotifyRequest, WatchRequest, WatchState,
+    encode_grant, encode_response_body,
 };
 use moment::Moment;
 use wire::{
@@ -107,6 +107,9 @@ impl World {
         options.connections_per_server = setting("lanes").unwrap_or(1);
         options.calls_max = setting("calls").unwrap_or(options.calls_max);
         options.call_bytes_max = setting("bytes").unwrap_or(options.call_bytes_max);
+        if setting("sessions").is_some() {
+            options.retries = Retries::InSession;
+        }
         // Not 0, so that a forgotten time would show.
         let start = Moment::from_nanos(1_000_000_000);
         let core = Core::new(options).expect("valid options");
@@ -242,6 +245,12 @@ impl World {
                 }
             }
             ["unwatch", watch] => self.core.unwatch(self.watches[number(watch) as usize], now),
+            ["opened", name, seq, session, results_max] => {
+                let session = number(session) as u64;
+                let opened = SessionOpened { session, results_max: number(results_max) as u32 };
+                let packet = packet(Command::SESSION_OPEN, seq);
+                self.receive_body(name, packet, |writer| opened.encode(writer));
+            }
             ["biz", name, seq, command, code] => {
                 let packet = packet(Command(number(command)), seq);
                 self.receive(name, Packet { biz_code: number(code), ..packet });
@@ -427,6 +436,13 @@ fn show_body(packet: &Packet<'_>) -> String {
             format!("{all} [{}]", entries.join(" "))
         }
         Command::DTKV_WATCH_NOTIFY_PUSH => format!(" {body:?}"),
+        Command::DTKV_PUT | Command::DTKV_CAS => {
+            let session = KvRequest::decode(body).expect("a request").session;
+            session.map_or_else(String::new, |stamp| {
+                let (session, open) = (stamp.session, stamp.lowest_open());
+                format!(" session {session} number {} of those from {open}", stamp.sequence)
+            })
+        }
         _ => String::new(),
     }
 }

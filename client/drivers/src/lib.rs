@@ -112,8 +112,8 @@ pub mod tokio;
 pub use client_core::{
     Access, Completion, Condition, Error, Event, GroupId, InvalidArgument, KeyState, LockEvent,
     LockId, LockLoss, LockOptions, NodeId, Operation, Options, OptionsError, ProtocolError, Reason,
-    Relation, RequestId, Response, Server, ServerError, Step, StepKind, Stream, StreamUpdate,
-    Subject, Target, WatchId, WatchUpdate, operations,
+    Relation, RequestId, Response, Retries, Server, ServerError, Step, StepKind, Stream,
+    StreamUpdate, Subject, Target, WatchId, WatchUpdate, operations,
 };
 pub use process_id::new_process_id;
 pub use wire::{BizCode, ProcessId, RespCode};
