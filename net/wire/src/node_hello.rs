@@ -7,7 +7,7 @@ use crate::reader::{Fields, Value, int32, text};
 use crate::writer::Writer;
 
 /// The version of what nodes say to each other that this code speaks and the only one it accepts.
-pub const NODE_PROTOCOL_VERSION: i32 = 1;
+pub const NODE_PROTOCOL_VERSION: i32 = 2;
 
 /// Request of command 1001: who connects, and whom it takes the other side for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -24,6 +24,9 @@ pub struct NodeHello {
     pub receiver_id: i32,
     /// The number of a [`NodeLane`].
     pub lane: i32,
+    /// The incarnation under which the receiver has said to know the sender; zero before it has said
+    /// so. It takes a life that is new to it only from a sender that has heard of the one before.
+    pub known: u64,
 }
 
 /// What a connection between two nodes is for: each way has one of both kinds, so that votes and
@@ -47,6 +50,8 @@ pub struct NodeWelcome {
     pub incarnation: u64,
     /// The node that answers has known the sender under another incarnation before.
     pub is_known_otherwise: bool,
+    /// The hello was not taken: it is to be said again, and with this as what is known. Else zero.
+    pub known: u64,
 }
 
 impl NodeLane {
@@ -74,6 +79,7 @@ impl NodeHello {
                 (4, Value::Fixed64(value)) => hello.incarnation = value,
                 (5, Value::Varint(value)) => hello.receiver_id = int32(value),
                 (6, Value::Varint(value)) => hello.lane = int32(value),
+                (7, Value::Fixed64(value)) => hello.known = value,
                 _ => {}
             }
         }
@@ -88,6 +94,7 @@ impl NodeHello {
         writer.fixed64(4, self.incarnation);
         writer.int32(5, self.receiver_id);
         writer.int32(6, self.lane);
+        writer.fixed64(7, self.known);
     }
 }
 
@@ -101,6 +108,7 @@ impl NodeWelcome {
                 (2, Value::Varint(value)) => welcome.node_id = int32(value),
                 (3, Value::Fixed64(value)) => welcome.incarnation = value,
                 (4, Value::Varint(value)) => welcome.is_known_otherwise = value != 0,
+                (5, Value::Fixed64(value)) => welcome.known = value,
                 _ => {}
             }
         }
@@ -113,6 +121,7 @@ impl NodeWelcome {
         writer.int32(2, self.node_id);
         writer.fixed64(3, self.incarnation);
         writer.int32(4, i32::from(self.is_known_otherwise));
+        writer.fixed64(5, self.known);
     }
 }
 
@@ -130,6 +139,7 @@ mod tests {
             incarnation: 0x0102_0304_0506_0708,
             receiver_id: 1,
             lane: NodeLane::Bulk.number(),
+            known: 9,
         }
     }
 
@@ -138,15 +148,21 @@ mod tests {
         let mut bytes = Vec::new();
         hello().encode(&mut Writer::new(&mut bytes));
         let frozen =
-            b"\x08\x01\x12\x06orders\x18\x03\x21\x08\x07\x06\x05\x04\x03\x02\x01\x28\x01\x30\x01";
+            b"\x08\x02\x12\x06orders\x18\x03\x21\x08\x07\x06\x05\x04\x03\x02\x01\x28\x01\x30\x01\
+              \x39\x09\0\0\0\0\0\0\0";
         assert_eq!(bytes, frozen);
         assert_eq!(NodeHello::decode(&bytes), Ok(hello()));
 
-        let welcome =
-            NodeWelcome { version: 1, node_id: 2, incarnation: 5, is_known_otherwise: true };
+        let welcome = NodeWelcome {
+            version: 1,
+            node_id: 2,
+            incarnation: 5,
+            is_known_otherwise: true,
+            known: 6,
+        };
         let mut bytes = Vec::new();
         welcome.encode(&mut Writer::new(&mut bytes));
-        assert_eq!(bytes, b"\x08\x01\x10\x02\x19\x05\0\0\0\0\0\0\0\x20\x01");
+        assert_eq!(bytes, b"\x08\x01\x10\x02\x19\x05\0\0\0\0\0\0\0\x20\x01\x29\x06\0\0\0\0\0\0\0");
         assert_eq!(NodeWelcome::decode(&bytes), Ok(welcome));
     }
 

@@ -20,9 +20,15 @@ pub struct Acquaintance {
     outboxes: Rc<[Outbox]>,
 }
 
-/// A node whose life is over wants to be listened to.
+/// Why a node is not listened to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LifeIsOver;
+pub enum NotMet {
+    /// Its life is over.
+    LifeIsOver,
+    /// Its life is new here, and what it says may be older than the life that is known here. It has
+    /// to say again who it is, now that it can hear of that one.
+    Uncertain,
+}
 
 impl Acquaintance {
     /// Knows nothing yet.
@@ -74,18 +80,30 @@ impl Acquaintance {
     /// Waits until it is written down which life a node is in. Says whether it was known in another
     /// one before.
     ///
+    /// Words of a life that is over may come late, after those of a later one. So a life that is new
+    /// here counts only if its node was alive after the life `after` had been written down here, and
+    /// if that is still the newest: `after` is what this node knew when it said something that the
+    /// other one has answered.
+    ///
     /// # Errors
-    /// When the node has begun a later life.
-    pub async fn meet(&self, node: u32, incarnation: u64) -> Result<bool, LifeIsOver> {
+    /// When the node has begun a later life, or that cannot be told.
+    pub async fn meet(
+        &self,
+        node: u32,
+        incarnation: u64,
+        after: Option<u64>,
+    ) -> Result<bool, NotMet> {
         let mut has_asked = false;
         loop {
-            match self.lives().meeting(node, incarnation) {
+            let lives = self.lives();
+            match lives.meeting(node, incarnation) {
                 Meeting::Known { had_another } => return Ok(had_another),
-                Meeting::Over => return Err(LifeIsOver),
+                Meeting::Over => return Err(NotMet::LifeIsOver),
+                Meeting::News if lives.current(node) != after => return Err(NotMet::Uncertain),
                 Meeting::News => {}
             }
             if !has_asked {
-                self.wish(Wish::Met { node, incarnation });
+                self.wish(Wish::Met { node, incarnation, after });
                 has_asked = true;
             }
             self.changed.wait().await;

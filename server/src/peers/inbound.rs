@@ -15,7 +15,7 @@ use wire::{
     ProcessId, RespCode, ResponseHead, encode_node_message,
 };
 
-use super::acquaintance::{Acquaintance, LifeIsOver};
+use super::acquaintance::{Acquaintance, NotMet};
 use super::links::Links;
 use super::lives::Meeting;
 use super::message_kind::Kind;
@@ -99,17 +99,30 @@ impl NodeHandler {
             return Flow::Continue;
         }
         let guest = Guest { node: hello.node_id as u32, incarnation: hello.incarnation };
+        let known = (hello.known != 0).then_some(hello.known);
         let (acquaintance, connections) = (self.acquaintance.clone(), self.connections.clone());
         let (guests, id, seq) = (self.guests.clone(), connection.id(), packet.seq);
         self.fibers.spawn_daemon("hello", async move {
-            let met = acquaintance.meet(guest.node, guest.incarnation).await;
+            let met = acquaintance.meet(guest.node, guest.incarnation, known).await;
             let Some(connection) = connections.get(id) else { return };
+            let mut welcome = NodeWelcome {
+                version: NODE_PROTOCOL_VERSION,
+                node_id: own.node as i32,
+                incarnation: own.incarnation,
+                ..NodeWelcome::default()
+            };
             match met {
                 Ok(is_known_otherwise) => {
                     guests.borrow_mut().insert(id, guest);
-                    welcome(&connection, seq, &own, is_known_otherwise);
+                    welcome.is_known_otherwise = is_known_otherwise;
+                    answer(&connection, seq, &welcome);
                 }
-                Err(LifeIsOver) => {
+                Err(NotMet::Uncertain) => {
+                    let current = acquaintance.lives().current(guest.node);
+                    welcome.known = current.unwrap_or_default();
+                    answer(&connection, seq, &welcome);
+                }
+                Err(NotMet::LifeIsOver) => {
                     let head = ResponseHead::refusal(
                         Command::NODE_HELLO,
                         seq,
@@ -248,13 +261,7 @@ impl NodeHandler {
     }
 }
 
-fn welcome(connection: &Connection, seq: i32, own: &Identity, is_known_otherwise: bool) {
-    let welcome = NodeWelcome {
-        version: NODE_PROTOCOL_VERSION,
-        node_id: own.node as i32,
-        incarnation: own.incarnation,
-        is_known_otherwise,
-    };
+fn answer(connection: &Connection, seq: i32, welcome: &NodeWelcome) {
     let head = ResponseHead::success(Command::NODE_HELLO, seq);
     connection.respond(&head, |writer| welcome.encode(writer));
 }

@@ -19,6 +19,8 @@ pub enum Wish {
         node: u32,
         /// Its incarnation.
         incarnation: u64,
+        /// The life that it follows, if any was known.
+        after: Option<u64>,
     },
     /// This node may vote in the group from now on.
     Trust {
@@ -74,7 +76,9 @@ impl Keeper {
 
 fn fulfil(lives: &mut Lives, wish: Wish) {
     let had_room = match wish {
-        Wish::Met { node, incarnation } => lives.learn(node, incarnation),
+        // Another life has been met meanwhile, and it may be the later one.
+        Wish::Met { node, after, .. } if lives.current(node) != after => true,
+        Wish::Met { node, incarnation, .. } => lives.learn(node, incarnation),
         Wish::Trust { group } => lives.trust(group),
     };
     if !had_room {

@@ -13,7 +13,7 @@ use wire::{
     Command, NODE_PROTOCOL_VERSION, NodeHello, NodeLane, NodeWelcome, ProcessId, RespCode, Writer,
 };
 
-use super::acquaintance::Acquaintance;
+use super::acquaintance::{Acquaintance, NotMet};
 use crate::config::Endpoint;
 use crate::node::NodePlan;
 use crate::requests::Requests;
@@ -24,6 +24,9 @@ const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LONGEST: Duration = Duration::from_secs(1);
 /// The wait when the other side refuses: only a person can mend that.
 const RETRY_REFUSED: Duration = Duration::from_secs(5);
+/// How often a node says who it is on the way to one link: the other side may know it under another
+/// incarnation, and says so first.
+const HELLOS_MAX: usize = 3;
 /// Bytes that wait for one lane to one node. The control lane carries small messages alone; the
 /// other one has room for what consensus keeps on its way to a node for several groups.
 const CONTROL_BYTES_MAX: usize = 4 << 20;
@@ -67,6 +70,8 @@ enum NoLink {
     Broken(LinkError),
     /// One of the two does not want the other.
     Refused(String),
+    /// One of the two has just begun another life, and the other one does not know yet which counts.
+    Uncertain,
 }
 
 impl Links {
@@ -176,7 +181,7 @@ impl Links {
                     reports.down(&why);
                     match why {
                         NoLink::Refused(_) => RETRY_REFUSED,
-                        NoLink::NoAddress | NoLink::Broken(_) => {
+                        NoLink::NoAddress | NoLink::Broken(_) | NoLink::Uncertain => {
                             back_off.wait(|bound| self.shard.random().below(bound))
                         }
                     }
@@ -188,16 +193,40 @@ impl Links {
 
     /// Connects, and returns once both sides know each other.
     async fn link(&self, node: NodeId, lane: NodeLane) -> Result<Link, NoLink> {
-        let address = self.plan.addresses.of_node(node.0).ok_or(NoLink::NoAddress)?;
         let own = self.acquaintance.own().ok_or(NoLink::NoAddress)?;
-        let hello = NodeHello {
+        let mut hello = NodeHello {
             version: NODE_PROTOCOL_VERSION,
             cluster: own.cluster.clone(),
             node_id: own.node as i32,
             incarnation: own.incarnation,
             receiver_id: node.0 as i32,
             lane: lane.number(),
+            known: 0,
         };
+        let mut attempts = HELLOS_MAX;
+        loop {
+            let known_before = self.acquaintance.lives().current(node.0);
+            let (link, welcome) = self.greet(node, &hello).await?;
+            let met = self.acquaintance.meet(node.0, welcome.incarnation, known_before).await;
+            match met {
+                Ok(_) if welcome.known == 0 => return Ok(link),
+                Ok(_) => hello.known = welcome.known,
+                Err(NotMet::LifeIsOver) => {
+                    let text = "it runs on a disk that it had given up".to_owned();
+                    return Err(NoLink::Refused(text));
+                }
+                Err(NotMet::Uncertain) => {}
+            }
+            attempts -= 1;
+            if attempts == 0 {
+                return Err(NoLink::Uncertain);
+            }
+        }
+    }
+
+    /// Connects and says once who this node is.
+    async fn greet(&self, node: NodeId, hello: &NodeHello) -> Result<(Link, NodeWelcome), NoLink> {
+        let address = self.plan.addresses.of_node(node.0).ok_or(NoLink::NoAddress)?;
         let mut body = Vec::new();
         hello.encode(&mut Writer::new(&mut body));
         let made = connect(&self.shard, address, self.options, Command::NODE_HELLO, &body).await;
@@ -212,9 +241,7 @@ impl Links {
         if welcome.node_id != node.0 as i32 {
             return Err(NoLink::Refused(format!("it is node {}", welcome.node_id)));
         }
-        let met = self.acquaintance.meet(node.0, welcome.incarnation).await;
-        met.map_err(|_| NoLink::Refused("it runs on a disk that it had given up".to_owned()))?;
-        Ok(link)
+        Ok((link, welcome))
     }
 }
 
@@ -241,6 +268,7 @@ impl Reports<'_> {
             NoLink::NoAddress => "its name has no address yet".to_owned(),
             NoLink::Broken(error) => error.to_string(),
             NoLink::Refused(text) => text.clone(),
+            NoLink::Uncertain => "its disk or this node's was exchanged just now".to_owned(),
         };
         let is_refusal = matches!(why, NoLink::Refused(_));
         // An outage is said once, whatever the attempts in it fail with; a refusal in its own words.

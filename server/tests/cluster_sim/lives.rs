@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime::sim::{CrashKind, NodeKey};
+use runtime::sim::{CrashKind, Latency, LinkOptions, NodeKey};
 
 use crate::cluster::{Cluster, get_surely, put_surely};
 
@@ -129,4 +129,40 @@ fn nodes_that_do_not_belong_together_refuse_each_other() {
     cluster.start_node_with(3, config);
     cluster.world.run_for(Duration::from_secs(10)).unwrap();
     assert!((1..=3).all(|node| !cluster.is_ready(node)));
+}
+
+/// The first words of a life that was short come when a later one is known already: they do not
+/// end that.
+#[test]
+fn a_short_life_that_is_heard_late_does_not_count_as_the_later_one() {
+    for seed in 0..8 {
+        let mut cluster = Cluster::start(seed, 3);
+        cluster.wait_ready();
+        let lost = others(cluster.leader())[0];
+        let ordinary = LinkOptions::reliable(Latency::between(
+            Duration::from_micros(100),
+            Duration::from_micros(100),
+        ));
+        let late = LinkOptions::reliable(Latency::between(
+            Duration::from_millis(200),
+            Duration::from_millis(200),
+        ));
+        let set_links = |cluster: &Cluster, options: LinkOptions| {
+            for other in others(lost) {
+                cluster.world.network().set_link(NodeKey(lost), NodeKey(other), options);
+            }
+        };
+        cluster.crash(lost, CrashKind::PowerLoss);
+        cluster.world.disk(NodeKey(lost)).wipe();
+        set_links(&cluster, late);
+        cluster.start_node(lost);
+        // Its connections are made, and who it is is on the way.
+        cluster.world.run_for(Duration::from_millis(300)).unwrap();
+        cluster.crash(lost, CrashKind::PowerLoss);
+        cluster.world.disk(NodeKey(lost)).wipe();
+        set_links(&cluster, ordinary);
+        cluster.start_node(lost);
+        cluster.world.run_for(Duration::from_secs(10)).unwrap();
+        assert!(cluster.is_ready(lost), "seed {seed}");
+    }
 }
