@@ -419,7 +419,12 @@ impl Members {
             })
         };
         let Some((copies, voters)) = lacking(&seen.config) else { return };
-        if before.is_some_and(|before| lacking(&before.config).is_none()) {
+        // A node that decided alone finds at its restart what it had committed before it prepared a
+        // change: until that is committed nobody leads without its vote.
+        let prepared = (before.is_none() && seen.commit < seen.config_index)
+            .then(|| Config { next: None, ..seen.config.clone() });
+        let earlier = before.map(|before| &before.config).or(prepared.as_ref());
+        if earlier.is_some_and(|earlier| lacking(earlier).is_none()) {
             return;
         }
         let what = format!(
