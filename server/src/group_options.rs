@@ -27,7 +27,7 @@ pub fn group_options(config: &Config, group: &Group, node: &Identity, seed: u64)
     raft.heartbeat_interval = config.raft.heartbeat_interval;
     raft.commit_notice_delay = COMMIT_NOTICE_DELAY;
     raft.lease_margin = config.raft.election_timeout / LEASE_MARGIN_DIVISOR;
-    raft.priority = config.node.priority;
+    raft.priority = priority(config, false);
     raft.read_mode = match config.raft.reads {
         Reads::Lease => ReadMode::Lease,
         Reads::ReadIndex => ReadMode::ReadIndex,
@@ -63,6 +63,11 @@ pub fn group_options(config: &Config, group: &Group, node: &Identity, seed: u64)
         send_bytes_per_second: snapshot.send_bytes_per_second.bytes(),
     };
     options
+}
+
+/// How much a node wants to lead. One that is drained wants it less than any other.
+pub fn priority(config: &Config, is_drained: bool) -> u8 {
+    if is_drained { 0 } else { config.node.priority.saturating_add(1) }
 }
 
 /// The part of the shard's cache that one group gets.

@@ -33,7 +33,7 @@ pub async fn hand_over(shard: &Shard, groups: Vec<Group<KvStateMachine>>) {
     }
 }
 
-/// The voter that answered lately and holds most of the log. `None` on whoever does not lead.
+/// The voter that answered lately and holds most of the log, one that is not drained if there is any. `None` on whoever does not lead.
 fn successor(status: &Status, now: Moment) -> Option<NodeId> {
     if status.role != RoleName::Leader {
         return None;
@@ -42,7 +42,8 @@ fn successor(status: &Status, now: Moment) -> Option<NodeId> {
         let heard = follower.heard.is_some_and(|heard| now.since(heard) < HEARD_LATELY);
         heard && !follower.needs_snapshot && status.config.votes(follower.id)
     };
-    status.followers.iter().filter(is_there).max_by_key(|follower| follower.matched).map(|f| f.id)
+    let rank = |follower: &&FollowerStatus| (follower.priority > 0, follower.matched);
+    status.followers.iter().filter(is_there).max_by_key(rank).map(|follower| follower.id)
 }
 
 /// A node that has answered nothing for this long may be gone.

@@ -381,6 +381,7 @@ impl Requests {
             status: group.status(),
             snapshots: group.snapshots(),
             time_ms: group.time_ms(),
+            is_drained: self.roster().is_drained(),
             since_last_apply: now.since(group.with_machine(|machine| machine.last_apply())),
         };
         match caller.command {

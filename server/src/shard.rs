@@ -222,6 +222,10 @@ impl Core {
         for overridden in roster.overridden() {
             tracing::warn!("{overridden} while the node ran; its configuration says otherwise");
         }
+        if roster.is_drained() {
+            let id = config.id;
+            tracing::warn!("the node is drained and lets others lead until `node undrain {id}`");
+        }
         self.plan.addresses.update(&roster);
         let (known, current) = (Arc::new(lives.clone()), Arc::new(roster.clone()));
         tell_all(&self.plan.senders, || Mail::Roster(current.clone())).await?;

@@ -20,6 +20,8 @@ pub struct GroupView {
     pub snapshots: SnapshotStatus,
     /// Now, on the clock of its entries.
     pub time_ms: u64,
+    /// Whether this node lets others lead.
+    pub is_drained: bool,
     /// Time since it last applied something.
     pub since_last_apply: Duration,
 }
@@ -63,6 +65,7 @@ fn raft_status(view: &GroupView) -> QueryStatusResp {
         last_config_change_index: raft.config_index.0,
         last_error: last_error(view),
         snapshot: snapshot_state(view),
+        is_drained: view.is_drained,
     }
 }
 

@@ -163,6 +163,8 @@ commands! {
     SNAPSHOT_SAVE = 1102, Replicate;
     /// The snapshots of a group on this node.
     SNAPSHOT_LIST = 1103, Replicate;
+    /// Let other nodes lead, or lead again.
+    NODE_DRAIN = 1104, Replicate;
     /// Open a session, in which a write may be sent again.
     SESSION_OPEN = 1120, Service;
 }
@@ -199,12 +201,12 @@ mod tests {
     #[test]
     fn registry_is_ascending_and_complete() {
         assert!(Command::ALL.is_sorted_by(|left, right| left < right));
-        assert_eq!(Command::ALL.len(), 47);
+        assert_eq!(Command::ALL.len(), 48);
         for &command in Command::ALL {
             assert!(command.name().is_some() && command.served().is_some());
             assert!(command.timeout_ms() >= 5_000);
         }
-        for number in [i32::MIN, -1, 0, 7, 39, 57, 69, 87, 999, 1000, 1003, 1099, 1104, i32::MAX] {
+        for number in [i32::MIN, -1, 0, 7, 39, 57, 69, 87, 999, 1000, 1003, 1099, 1105, i32::MAX] {
             assert_eq!(Command(number).name(), None);
             assert_eq!(Command(number).served(), None);
         }
@@ -218,7 +220,7 @@ mod tests {
             1120,
         ];
         assert!(on(PortKind::Service).map(|command| command.0).eq(service));
-        let replicate = [1, 2, 4].into_iter().chain(40..=56).chain([1001, 1002, 1102, 1103]);
+        let replicate = [1, 2, 4].into_iter().chain(40..=56).chain([1001, 1002, 1102, 1103, 1104]);
         assert!(on(PortKind::Replicate).map(|command| command.0).eq(replicate));
     }
 }

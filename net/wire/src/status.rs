@@ -44,6 +44,8 @@ pub struct QueryStatusResp {
     pub last_error: String,
     /// The snapshots of the group on the node; only of nodes that tell.
     pub snapshot: SnapshotState,
+    /// Whether the node lets others lead; only of nodes that tell.
+    pub is_drained: bool,
 }
 
 /// What a node says of a group's snapshots, in fields that other clients skip.
@@ -112,6 +114,7 @@ impl QueryStatusResp {
                 (103, Value::Fixed64(value)) => status.snapshot.age_ms = value,
                 (104, Value::Varint(value)) => status.snapshot.is_saving = value != 0,
                 (105, Value::Varint(value)) => status.snapshot.is_receiving = value != 0,
+                (106, Value::Varint(value)) => status.is_drained = value != 0,
                 _ => {}
             }
         }
@@ -141,6 +144,7 @@ impl QueryStatusResp {
         writer.fixed64(103, self.snapshot.age_ms);
         writer.int32(104, i32::from(self.snapshot.is_saving));
         writer.int32(105, i32::from(self.snapshot.is_receiving));
+        writer.int32(106, i32::from(self.is_drained));
     }
 }
 

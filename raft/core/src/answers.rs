@@ -123,4 +123,6 @@ pub struct FollowerStatus {
     pub needs_snapshot: bool,
     /// When the newest round that it answered was begun.
     pub heard: Option<Moment>,
+    /// How much it wanted to lead then.
+    pub priority: u8,
 }

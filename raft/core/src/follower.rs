@@ -30,7 +30,7 @@ pub(crate) struct Follower {
 
 impl Follower {
     pub(crate) fn new(node: &mut Node, leader: Option<NodeId>) -> Follower {
-        let timeout = node.random.up_to_twice(node.election_timeout());
+        let timeout = node.random.up_to_twice(node.election_timeout()) + node.options.reluctance();
         let deadline = node.now + timeout;
         Follower {
             leader,
@@ -46,6 +46,7 @@ impl Follower {
     /// wait long where there never was a leader, or where some voter was loyal a moment longer.
     pub(crate) fn soon_to_ask(node: &mut Node) -> Follower {
         let wait = node.random.up_to_twice(node.options.heartbeat_interval);
+        let wait = wait + node.options.reluctance();
         Follower { deadline: node.now + wait, ..Follower::new(node, None) }
     }
 
@@ -79,7 +80,7 @@ impl Follower {
         let is_before = |other: &NodeId| *other < node.id() && *other != id && config.votes(*other);
         let turn = config.nodes().into_iter().filter(is_before).count() as u32;
         let pause = node.options.heartbeat_interval / 2;
-        let wait = pause * turn + node.random.up_to_twice(pause / 10);
+        let wait = pause * turn + node.random.up_to_twice(pause / 10) + node.options.reluctance();
         self.deadline = self.deadline.min(node.loyal_until.max(node.now) + wait);
     }
 

@@ -32,7 +32,8 @@ pub struct RaftOptions {
     /// How long a follower to which no more entries go is not told that they are committed. With
     /// the next entry it learns of it without a message of its own.
     pub commit_notice_delay: Duration,
-    /// A leader hands over to a caught-up voter whose priority is higher than its own.
+    /// A leader hands over to a caught-up voter whose priority is higher than its own. With 0 a node
+    /// is *reluctant*: it leads only where nobody else can, and lets others stand first.
     pub priority: u8,
     /// The start of the sequence that election timeouts are drawn from; different on each node.
     pub seed: u64,
@@ -60,9 +61,14 @@ impl RaftOptions {
             window_bytes: 16 << 20,
             append_bytes_max: 1 << 20,
             commit_notice_delay: Duration::ZERO,
-            priority: 0,
+            priority: 1,
             seed,
         }
+    }
+
+    /// How much longer than others this node waits before it asks for votes.
+    pub(crate) fn reluctance(&self) -> Duration {
+        if self.priority == 0 { self.election_timeout } else { Duration::ZERO }
     }
 }
 

@@ -374,6 +374,18 @@ impl Raft {
         }
     }
 
+    /// Sets how much this node wants to lead; see [`RaftOptions::priority`]. A leader asks at once
+    /// whether somebody wants to more.
+    pub fn set_priority(&mut self, priority: u8, now: Moment) {
+        self.observe(now);
+        let is_lower = priority < self.node.options.priority;
+        self.node.options.priority = priority;
+        if is_lower && let Role::Leader(leader) = &mut self.role {
+            leader.takeover_from = self.node.now;
+            leader.begin_round(&mut self.node);
+        }
+    }
+
     /// Everything owed since the last call, to be carried out in the order of the fields. Costs
     /// nothing when nothing is owed.
     pub fn output(&mut self) -> Output {
@@ -426,6 +438,7 @@ impl Raft {
                     next: progress.next,
                     needs_snapshot: progress.needs_snapshot(),
                     heard: progress.heard,
+                    priority: progress.priority,
                 })
                 .collect::<Vec<FollowerStatus>>(),
         }

@@ -37,6 +37,13 @@ impl<M: StateMachine> Group<M> {
         self.0.drain(&[]);
     }
 
+    /// Sets how much this node wants to lead the group; 0: only if nobody else can.
+    pub fn set_priority(&self, priority: u8) {
+        let now = self.0.shard.clock().now();
+        self.0.core.borrow_mut().raft.set_priority(priority, now);
+        self.0.drain(&[]);
+    }
+
     /// Waits until this node has applied everything that was committed when this was called, as a
     /// leader has confirmed meanwhile.
     ///

@@ -71,6 +71,9 @@ impl Check<'_> {
             let mend = format!("a name has at most {CLUSTER_NAME_BYTES_MAX}");
             self.refuse("node", "cluster", cause, &mend);
         }
+        if node.priority == u8::MAX {
+            self.refuse("node", "priority", "is 255", "at most 254");
+        }
         if node.spin > SPIN_MAX {
             let cause = format!("is {}", Span(node.spin));
             let mend = format!("at most {}; \"200us\" is usual, \"0s\" for none", Span(SPIN_MAX));

@@ -13,7 +13,8 @@
 //! | 36 | 8 | version: how often something was changed |
 //! | 44 | 4 | number of nodes |
 //! | 48 | 4 | number of groups |
-//! | 52 | … | a node: id (4), port (2; 0: removed), bytes of the host (2), host |
+//! | 52 | 4 | 1: the node is drained |
+//! | 56 | … | a node: id (4), port (2; 0: removed), bytes of the host (2), host |
 //! | … | … | a group: id (4), 1 if it is here and 0 if it was removed (2), shard (2), numbers of members (2) and of observers (2), their ids (4 each) |
 
 use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ pub struct Amendments {
     pub nodes: BTreeMap<u32, Option<Endpoint>>,
     /// Groups that were added or removed.
     pub groups: BTreeMap<i32, GroupAmendment>,
+    /// Whether the node lets others lead.
+    pub is_drained: bool,
 }
 
 /// A group that was added or removed. Who founded it is kept of a removed one, too: its log is read
@@ -59,6 +62,7 @@ impl Amendments {
         out.extend_from_slice(&version.to_le_bytes());
         out.extend_from_slice(&(self.nodes.len() as u32).to_le_bytes());
         out.extend_from_slice(&(self.groups.len() as u32).to_le_bytes());
+        out.extend_from_slice(&u32::from(self.is_drained).to_le_bytes());
         for (id, endpoint) in &self.nodes {
             let (host, port) = match endpoint {
                 Some(endpoint) => (endpoint.host.as_bytes(), endpoint.port),
@@ -104,7 +108,7 @@ impl Amendments {
         }
         let version = reader.u64()?;
         let (nodes, groups) = (reader.u32()?, reader.u32()?);
-        let mut read = Amendments::default();
+        let mut read = Amendments { is_drained: reader.u32()? != 0, ..Amendments::default() };
         for _ in 0..nodes {
             let (id, port, length) = (reader.u32()?, reader.u16()?, reader.u16()?);
             let host = core::str::from_utf8(reader.take(usize::from(length))?).ok()?.to_owned();
@@ -160,7 +164,7 @@ mod tests {
     }
 
     fn sample() -> Amendments {
-        let mut sample = Amendments::default();
+        let mut sample = Amendments { is_drained: true, ..Amendments::default() };
         sample.nodes.insert(4, Some(Endpoint { host: "fd00::4".into(), port: 9331 }));
         sample.nodes.insert(2, None);
         let group = |is_here, members: &[u32]| GroupAmendment {

@@ -216,6 +216,17 @@ impl Roster {
         Some(self.next(amendments))
     }
 
+    /// Whether the node lets others lead.
+    pub fn is_drained(&self) -> bool {
+        self.amendments.is_drained
+    }
+
+    /// Drains the node, or ends that. `None` when it is so already.
+    pub fn drained(&self, is_drained: bool) -> Option<Roster> {
+        let amendments = Amendments { is_drained, ..self.amendments.clone() };
+        (amendments != self.amendments).then(|| self.next(amendments))
+    }
+
     /// The roster after this one that says what an earlier one did.
     pub(super) fn back_to(&self, before: &Roster) -> Roster {
         self.next(before.amendments.clone())

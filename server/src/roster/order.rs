@@ -1,4 +1,4 @@
-//! What administration wants of nodes and groups: requests 50 to 53 and 56.
+//! What administration wants of nodes and groups: requests 50 to 53, 56 and 1104.
 
 use wire::{AddGroupReq, AddNodeReq, Command, WireError, decode_fixed32};
 
@@ -13,6 +13,8 @@ pub enum Order {
     AddGroup(AddGroupReq),
     /// Have a group no longer.
     RemoveGroup(i32),
+    /// Let other nodes lead, or lead again.
+    Drain(bool),
     /// Make what was changed durable.
     Sync,
 }
@@ -27,6 +29,7 @@ impl Order {
                 | Command::RAFT_ADMIN_ADD_GROUP
                 | Command::RAFT_ADMIN_REMOVE_GROUP
                 | Command::RAFT_ADMIN_SYNC_CONFIG
+                | Command::NODE_DRAIN
         )
     }
 
@@ -37,6 +40,7 @@ impl Order {
             Command::RAFT_ADMIN_REMOVE_NODE => Order::RemoveNode(decode_fixed32(body)? as i32),
             Command::RAFT_ADMIN_ADD_GROUP => Order::AddGroup(AddGroupReq::decode(body)?),
             Command::RAFT_ADMIN_REMOVE_GROUP => Order::RemoveGroup(decode_fixed32(body)? as i32),
+            Command::NODE_DRAIN => Order::Drain(decode_fixed32(body)? != 0),
             _ => Order::Sync,
         })
     }

@@ -185,6 +185,10 @@ impl Office<'_> {
                 }
                 None => Ok(()),
             },
+            Order::Drain(is_drained) => match self.roster.drained(is_drained) {
+                Some(next) => self.enact(next).await,
+                None => Ok(()),
+            },
             // Whatever was changed is durable before it is answered.
             Order::Sync => Ok(()),
         }

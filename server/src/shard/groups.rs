@@ -12,7 +12,7 @@ use runtime::{Either, ShardId, Signal, race};
 
 use super::{Core, Never};
 use crate::config;
-use crate::group_options::group_options;
+use crate::group_options::{group_options, priority};
 use crate::handover::hand_over;
 use crate::hosted::{Hosted, Surroundings};
 use crate::identity::Identity;
@@ -38,8 +38,15 @@ impl Core {
         let version = roster.version();
         self.links.update(&roster);
         self.requests.learn(roster);
+        self.want_leadership();
         self.changing.news.set();
         self.report(Report::Seen(version));
+    }
+
+    /// A node that is drained leads no group that another node can lead.
+    fn want_leadership(&self) {
+        let priority = priority(&self.plan.config, self.requests.roster().is_drained());
+        self.requests.groups_here().iter().for_each(|group| group.set_priority(priority));
     }
 
     /// Tells the registrar something.
@@ -196,6 +203,7 @@ impl Core {
         group.connect(Rc::new(GroupOutbox::new(self.links.clone(), id)));
         let hosted = Hosted::start(group.clone(), &self.surroundings());
         self.requests.add_group(id, hosted.clone());
+        self.want_leadership();
         let (changing, watched) = (self.changing.clone(), group.clone());
         hosted.fibers.spawn_daemon("failure", async move {
             let error = watched.failed().await;

@@ -3,6 +3,7 @@
 
 mod cluster;
 
+mod drained;
 mod group_removals;
 mod lives;
 mod outsiders;

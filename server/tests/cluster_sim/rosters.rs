@@ -16,7 +16,7 @@ use crate::cluster::{Cluster, client_of, get_surely, put_surely};
 pub(crate) const GROUP: i32 = 7;
 
 /// Asks a node on its replicate port.
-async fn ask(
+pub(crate) async fn ask(
     shard: &Shard,
     node: u16,
     command: Command,

@@ -1,4 +1,4 @@
-//! Messages of the administration commands 44 to 55, 1102 and 1103. Commands 51 and 53 take one `fixed32`, 47 to 49
+//! Messages of the administration commands 44 to 55 and 1102 to 1104. Commands 51, 53 and 1104 take one `fixed32`, 47 to 49
 //! answer one `fixed64`; they have no message of their own.
 
 mod change;

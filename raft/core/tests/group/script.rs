@@ -7,8 +7,7 @@
 //! | `group 1,2,3 [observers 4] [spare 5]` | the nodes and the founding members |
 //! | `option N priority 1`, `option N read-index`, `option N notice MS` | a setting of a node, before it starts |
 //! | `disk N terms 1,1,2 [term 3] [vote 2] [commit 1]` | what a node's disk holds, before it starts |
-//! | `start [N]`, `crash N` | runs nodes; stops one, which loses what was not written |
-//! | `replace-disk N` | a stopped node comes back with an empty disk, which it knows |
+//! | `start [N]`, `crash N`, `replace-disk N` | runs nodes; stops one, which loses what was not written; brings a stopped one back with an empty disk, which it knows |
 //! | `wait MS` | time passes for all nodes, and nothing is written or delivered |
 //! | `run MS` | time passes, and everything is written and delivered at once |
 //! | `elect N` | the node times out and wins; without a trace |
@@ -485,6 +484,7 @@ scripts! {
     a_transfer_ends_when_its_target_is_gone
     a_late_order_to_stand_is_void
     a_higher_priority_takes_over
+    a_reluctant_node_lets_others_lead
     an_observer_receives_and_does_not_count
     members_change_by_joint_consensus
     a_change_waits_for_its_newcomers

@@ -1,6 +1,8 @@
 //! Which groups a node has, and how they are.
 
-use wire::{AddGroupReq, Command, ListGroupsResp, QueryStatusResp, WireError, Writer};
+use wire::{
+    AddGroupReq, Command, ListGroupsResp, QueryStatusResp, SnapshotsResp, WireError, Writer,
+};
 
 use super::at_node::Administration;
 use crate::operation::Access;
@@ -23,6 +25,27 @@ pub struct StatusOf(
     /// The group.
     pub GroupId,
 );
+
+/// Save a snapshot of a group, unless there is one that has everything.
+#[derive(Clone, Copy, Debug)]
+pub struct SaveSnapshotOf(
+    /// The group.
+    pub GroupId,
+);
+
+impl Administration for SaveSnapshotOf {
+    const COMMAND: Command = Command::SNAPSHOT_SAVE;
+    const ACCESS: Access = Access::Read;
+    type Reply = SnapshotsResp;
+
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.fixed32(1, self.0.0 as u32);
+    }
+
+    fn decode(body: &[u8]) -> Result<SnapshotsResp, WireError> {
+        SnapshotsResp::decode(body)
+    }
+}
 
 impl Administration for ListGroups {
     const COMMAND: Command = Command::RAFT_ADMIN_LIST_GROUPS;

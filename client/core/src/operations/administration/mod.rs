@@ -6,6 +6,6 @@ mod members;
 mod nodes;
 
 pub use at_node::{Administration, AtNode};
-pub use groups::{ListGroups, RemoveGroup, StatusOf};
+pub use groups::{ListGroups, RemoveGroup, SaveSnapshotOf, StatusOf};
 pub use members::{AbortChange, CommitChange};
-pub use nodes::{ListNodes, RemoveNode};
+pub use nodes::{Drain, ListNodes, RemoveNode};

@@ -17,6 +17,27 @@ pub struct RemoveNode(
     pub NodeId,
 );
 
+/// Let other nodes lead (`true`), or lead again (`false`).
+#[derive(Clone, Copy, Debug)]
+pub struct Drain(
+    /// Which of the two.
+    pub bool,
+);
+
+impl Administration for Drain {
+    const COMMAND: Command = Command::NODE_DRAIN;
+    const ACCESS: Access = Access::Read;
+    type Reply = ();
+
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.fixed32(1, u32::from(self.0));
+    }
+
+    fn decode(_body: &[u8]) -> Result<(), WireError> {
+        Ok(())
+    }
+}
+
 impl Administration for ListNodes {
     const COMMAND: Command = Command::RAFT_ADMIN_LIST_NODES;
     const ACCESS: Access = Access::Read;
