@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use client::{Error, Reason};
+use client::{Error, Reason, RespCode};
 
 /// How often each kind of failure has happened; kinds that have not are absent.
 #[derive(Clone, Default, Debug)]
@@ -46,10 +46,16 @@ pub(crate) fn kind(error: &Error) -> &'static str {
             Reason::Timeout => "timeout",
             Reason::Disconnected => "disconnected",
             Reason::SessionExpired => "session_expired",
+            // The client follows one redirection itself; this is the next one.
+            Reason::Server(error) if error.resp_code() == Some(RespCode::NotRaftLeader) => {
+                REDIRECTED
+            }
             Reason::Server(_) => "server",
         },
     }
 }
 
+/// The kind of a write that would have to be sent to yet another leader.
+pub(crate) const REDIRECTED: &str = "redirected";
 /// The kind of a refusal by the tree.
 pub(crate) const REFUSED: &str = "refused";

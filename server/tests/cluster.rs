@@ -21,9 +21,20 @@ struct Cluster {
 
 impl Cluster {
     fn start() -> Cluster {
+        Cluster::of(3)
+    }
+
+    fn of(nodes: u16) -> Cluster {
         let directory = tempfile::tempdir().unwrap();
         let mut supervisor = Command::new(BINARY)
-            .args(["dev", "--nodes", "3", "--base-port", &base_port().to_string(), "--keep"])
+            .args([
+                "dev",
+                "--nodes",
+                &nodes.to_string(),
+                "--base-port",
+                &base_port().to_string(),
+                "--keep",
+            ])
             .arg(directory.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -50,12 +61,16 @@ impl Cluster {
         (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
     }
 
+    fn admin_port(&self, node: u64) -> u16 {
+        let first: u16 = self.servers.split([':', ',']).nth(1).unwrap().parse().unwrap();
+        first - 1 + 10 * (node as u16 - 1)
+    }
+
     /// Code and what is said by a verb for administrators that knows the address of node 1.
     fn administer(&self, line: &str) -> (i32, String) {
-        let service: u16 = self.servers.split([':', ',']).nth(1).unwrap().parse().unwrap();
         let output = Command::new(BINARY)
             .args(line.split(' '))
-            .args(["--admin", &format!("1=127.0.0.1:{}", service - 1)])
+            .args(["--admin", &format!("1=127.0.0.1:{}", self.admin_port(1))])
             .output()
             .unwrap();
         let said = [output.stdout, output.stderr].concat();
@@ -112,7 +127,7 @@ impl Drop for Cluster {
 
 /// The process ids that the cluster has noted.
 fn processes(directory: &Path) -> Vec<String> {
-    let files = (1..=3).map(|node| directory.join(format!("node{node}.pid")));
+    let files = (1..=4).map(|node| directory.join(format!("node{node}.pid")));
     files.filter_map(|file| Some(std::fs::read_to_string(file).ok()?.trim().to_owned())).collect()
 }
 
@@ -129,12 +144,12 @@ fn wait_for_end(processes: &[String]) {
     }
 }
 
-/// A base port behind which all ports that three nodes take are free.
+/// A base port behind which all ports that four nodes take are free.
 fn base_port() -> u16 {
     let free = || {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = first.local_addr().unwrap().port() - 1;
-        let others = [2, 11, 12, 21, 22].map(|add| base.checked_add(add));
+        let others = [2, 11, 12, 21, 22, 31, 32].map(|add| base.checked_add(add));
         let all = others.map(|port| TcpListener::bind(("127.0.0.1", port?)).ok());
         all.iter().all(Option::is_some).then_some(base)
     };
@@ -200,6 +215,34 @@ fn groups_come_and_go_and_leaders_move() {
 }
 
 #[test]
+fn a_drained_node_may_be_stopped_and_leads_again_when_that_is_over() {
+    let cluster = Cluster::start();
+    let leader = cluster.wait_until_it_can_lose(1);
+    cluster.verb_surely("kv put a 1");
+    let (code, said) = cluster.administer(&format!("node drain {leader}"));
+    assert!(code == 0 && said.contains("may be stopped"), "{code} {said}");
+    assert!(cluster.verb("status").1.contains("follower, drained"));
+    let other = cluster.wait_until_it_can_lose(1);
+    assert_ne!(other, leader);
+    // Without the drained one, neither of the others can be done without.
+    cluster.order("kill", leader);
+    cluster.wait_until_it_can_lose(0);
+    let third = 6 - leader - other;
+    let drain =
+        format!("node drain {third} --admin {third}=127.0.0.1:{}", cluster.admin_port(third));
+    let (code, said) = cluster.verb(&drain);
+    assert!(code == 6 && said.is_empty(), "{code} {said}");
+    cluster.order("start", leader);
+    cluster.wait_until_it_can_lose(1);
+    let undrain = format!("node undrain {leader}");
+    let (code, said) = cluster.administer(&undrain);
+    assert!(code == 0 && said.contains("and may lead again"), "{code} {said}");
+    let (code, said) = cluster.administer(&format!("leader move {leader}"));
+    assert!(code == 0, "{said}");
+    assert_eq!(cluster.wait_until_it_can_lose(1), leader);
+}
+
+#[test]
 fn nodes_are_listed_and_those_in_use_stay() {
     let cluster = Cluster::start();
     cluster.wait_until_it_can_lose(1);
@@ -214,4 +257,38 @@ fn nodes_are_listed_and_those_in_use_stay() {
         let (ended, said) = cluster.administer(line);
         assert!(ended == code && said.contains(text), "{line}: {ended}, {said}");
     }
+}
+
+#[test]
+fn members_come_and_go_and_change_places() {
+    let cluster = Cluster::of(4);
+    cluster.wait_until_it_can_lose(1);
+    let administer = |line: &str, code: i32, text: &str| {
+        let (ended, said) = cluster.administer(line);
+        assert!(ended == code && said.contains(text), "{line}: {ended}, {said}");
+        said
+    };
+    let group = || -> serde_json::Value {
+        serde_json::from_str(&administer("change show --group 7 -o json", 0, "")).unwrap()
+    };
+    administer("group add 7 --members 1,2,3", 0, "begins");
+    cluster.verb_surely("--group 7 kv put a 1");
+    administer("member add 4 --group 7 --dry-run", 0, "members 1,2,3,4; 3 of 4 decide");
+    assert_eq!(group()["members"], serde_json::json!([1, 2, 3]), "it was only a question");
+    administer("member add 4 --group 7", 0, "done: members 1,2,3,4");
+    administer("member add 4 --group 7", 5, "is a member already");
+    administer("member demote 4 --group 7", 0, "done: members 1,2,3, observers 4");
+    let leader = group()["leader"].as_u64().unwrap();
+    administer(&format!("member replace {leader} 4 --group 7"), 0, "node 4 has caught up");
+    let members = group()["members"].clone();
+    assert!(!members.as_array().unwrap().contains(&leader.into()), "{members}");
+    administer(&format!("group remove 7 --on {leader}"), 0, "is removed");
+    administer(&format!("member add {leader} --group 7"), 0, "done: members 1,2,3,4");
+    administer("change prepare --members 1,2,3 --group 7", 0, "are prepared");
+    administer("member remove 4 --group 7", 5, "dongting change abort");
+    administer("change abort --group 7", 0, "taken back");
+    administer("change commit --group 7", 3, "nothing is prepared");
+    administer("member remove 4 --group 7", 0, "group remove 7 --on 4");
+    administer("member remove 9 --group 7", 5, "neither member nor observer");
+    assert_eq!(cluster.verb_surely("--group 7 kv get a"), "1\n");
 }

@@ -9,11 +9,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use kv_api::ReadMode;
 use wire::ProcessId;
 
+use super::change::ChangeArguments;
 use super::exit::EXIT_CODES;
 use super::groups::GroupArguments;
 use super::leaders::LeaderArguments;
 use super::load::BenchVerb;
 use super::lock::{ElectArguments, LockArguments};
+use super::members::MemberArguments;
 use super::nodes::NodeArguments;
 use super::snapshot::SnapshotArguments;
 use super::transaction::{FORM as TRANSACTION_FORM, parse_token};
@@ -135,6 +137,10 @@ pub(super) enum Verb {
     Group(GroupArguments),
     /// Choose who leads.
     Leader(LeaderArguments),
+    /// Change the members of a group, step by step and with a way back.
+    Member(MemberArguments),
+    /// The single steps of such a change, for experts.
+    Change(ChangeArguments),
     /// Check, print and explain configurations.
     #[command(subcommand)]
     Config(ConfigVerb),

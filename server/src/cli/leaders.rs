@@ -1,16 +1,17 @@
 //! `leader move|balance`: which node leads which group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, Subcommand};
 use wire::{QueryStatusResp, TransferLeaderReq};
 
 use super::administered::{Administered, AdministeredArguments};
 use super::arguments::ClientArguments;
-use super::exit::{Exit, Failure};
-use super::groups::{places, status_of};
+use super::exit::Failure;
+use super::groups::places;
 use super::nodes::PATIENT;
 use super::output::Output;
+use super::survey::Survey;
 
 #[derive(Args, Debug)]
 pub(super) struct LeaderArguments {
@@ -40,7 +41,7 @@ pub(super) fn run(
     let mut cluster = Administered::find(&arguments.administered, client, time)?;
     match arguments.verb {
         LeaderVerb::Move { node } => {
-            let status = led(&mut cluster, client.group)?;
+            let status = Survey::of(&mut cluster, client.group)?.leader;
             if status.leader_id as u32 == node {
                 return output.line(&format!("node {node} leads group {} already", client.group));
             }
@@ -48,22 +49,6 @@ pub(super) fn run(
             output.line(&moved(&status, node))
         }
         LeaderVerb::Balance => balance(&mut cluster, output),
-    }
-}
-
-/// What the leader of a group says of it.
-pub(super) fn led(cluster: &mut Administered, group: i32) -> Result<QueryStatusResp, Failure> {
-    let nodes: Vec<u32> = cluster.nodes().keys().copied().collect();
-    match status_of(cluster, group, &nodes) {
-        Some(status) if status.leader_id == status.node_id => Ok(status),
-        Some(_) => {
-            let text = format!("group {group} has no leader that answers; see `dongting status`");
-            Err(Failure::new(Exit::Unavailable, text))
-        }
-        None => {
-            let text = format!("no node says anything of group {group}; see `dongting group list`");
-            Err(Failure::new(Exit::NotFound, text))
-        }
     }
 }
 
@@ -88,12 +73,14 @@ fn moved(status: &QueryStatusResp, to: u32) -> String {
 
 fn balance(cluster: &mut Administered, output: &mut Output) -> Result<(), Failure> {
     let (places, _) = places(cluster);
-    let mut groups = Vec::new();
+    let (mut groups, mut able) = (Vec::new(), BTreeSet::new());
     for group in places.into_keys() {
-        groups.push(led(cluster, group)?);
+        let survey = Survey::of(cluster, group)?;
+        let willing = survey.nodes.iter().filter(|status| !status.is_drained);
+        able.extend(willing.map(|status| status.node_id as u32));
+        groups.push(survey.leader);
     }
-    let reachable: Vec<u32> = cluster.nodes().keys().copied().collect();
-    let moves = moves(&groups, |node| reachable.contains(&node));
+    let moves = moves(&groups, |node| able.contains(&node));
     for (at, to) in &moves {
         let Some(status) = groups.get(*at) else { continue };
         hand_over(cluster, status, *to)?;

@@ -21,9 +21,13 @@ mod snapshot;
 mod status;
 
 mod administered;
+mod change;
+mod drain;
 mod groups;
 mod leaders;
+mod members;
 mod nodes;
+mod survey;
 
 mod temporary;
 mod transaction;

@@ -1,4 +1,4 @@
-//! `node list|add|remove`: which nodes know which.
+//! `node list|add|remove`: which nodes know which; and the door to `drain`.
 
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use wire::{AddNodeReq, NodePing};
 
 use super::administered::{Administered, AdministeredArguments};
 use super::arguments::{ClientArguments, ServerArgument};
+use super::drain::{drain, undrain};
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use crate::config::Endpoint;
+use crate::config::{Endpoint, parse_duration};
 
 #[derive(Args, Debug)]
 pub(super) struct NodeArguments {
@@ -38,6 +39,23 @@ enum NodeVerb {
         /// Its id.
         node: u32,
     },
+    /// Prepare a node for a stop: others lead what it leads, its snapshots are saved, and it leads
+    /// nothing that another node can lead until `undrain`, restarts included.
+    Drain {
+        /// Its id.
+        node: u32,
+        /// How long the others may take to take over.
+        #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
+        wait: Duration,
+    },
+    /// End `drain`, as soon as the node follows in all of its groups and has caught up.
+    Undrain {
+        /// Its id.
+        node: u32,
+        /// How long that may take.
+        #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
+        wait: Duration,
+    },
 }
 
 pub(super) fn run(
@@ -45,11 +63,18 @@ pub(super) fn run(
     client: &ClientArguments,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let mut cluster = Administered::find(&arguments.administered, client, client.timeout)?;
+    let time = match arguments.verb {
+        // A snapshot takes as long as it takes.
+        NodeVerb::Drain { .. } => client.timeout.max(SAVING),
+        _ => client.timeout,
+    };
+    let mut cluster = Administered::find(&arguments.administered, client, time)?;
     match &arguments.verb {
         NodeVerb::List => list(&mut cluster, output),
         NodeVerb::Add { node } => add(&mut cluster, node, client, output),
         NodeVerb::Remove { node } => remove(&mut cluster, *node, output),
+        NodeVerb::Drain { node, wait } => drain(&mut cluster, *node, *wait, output),
+        NodeVerb::Undrain { node, wait } => undrain(&mut cluster, *node, *wait, output),
     }
 }
 
@@ -132,7 +157,7 @@ fn add(
 }
 
 /// Whether a node is who it should be, and knows another one.
-fn greet(cluster: &mut Administered, new: u32, other: u32) -> Result<(), Failure> {
+pub(super) fn greet(cluster: &mut Administered, new: u32, other: u32) -> Result<(), Failure> {
     let ping =
         NodePing { local_node_id: other as i32, remote_node_id: new as i32, ..NodePing::default() };
     let mend =
@@ -170,5 +195,7 @@ fn remove(cluster: &mut Administered, old: u32, output: &mut Output) -> Result<(
     }
 }
 
+/// Time for a snapshot to be saved.
+const SAVING: Duration = Duration::from_secs(300);
 /// Time for what waits for disks and for hand-overs.
 pub(super) const PATIENT: Duration = Duration::from_secs(30);

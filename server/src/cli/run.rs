@@ -6,8 +6,8 @@ use super::arguments::{Arguments, ClientArguments, DevArguments, Verb};
 use super::exit::Failure;
 use super::output::Output;
 use super::{
-    configuration, connect, dev, groups, inspect, kv, leaders, load, lock, node, nodes, shell,
-    snapshot, status, watch,
+    change, configuration, connect, dev, groups, inspect, kv, leaders, load, lock, members, node,
+    nodes, shell, snapshot, status, watch,
 };
 
 /// Carries out what was asked for. Results go to standard output, messages of a running node to
@@ -40,6 +40,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Node(verb) => nodes::run(&verb, &arguments.client, &mut output),
         Verb::Group(verb) => groups::run(&verb, &arguments.client, &mut output),
         Verb::Leader(verb) => leaders::run(&verb, &arguments.client, &mut output),
+        Verb::Member(verb) => members::run(&verb, &arguments.client, &mut output),
+        Verb::Change(verb) => change::run(&verb, &arguments.client, &mut output),
         Verb::Inspect(verb) => inspect::run(&verb, arguments.client.group, &mut output),
         Verb::Bench(verb) => load::run(&verb, &arguments.client, &mut output),
     };

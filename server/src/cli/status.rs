@@ -110,7 +110,7 @@ impl Summary {
         let members: Vec<String> = status.members.iter().map(u32::to_string).collect();
         vec![
             node.0.to_string(),
-            role(status).to_owned(),
+            with_drained(status),
             status.term.to_string(),
             or_dash((status.leader_id > 0).then_some(status.leader_id as u64)),
             status.commit_index.to_string(),
@@ -140,6 +140,7 @@ impl Summary {
         json!({
             "node": node.0,
             "role": role(status),
+            "is_drained": status.is_drained,
             "group": status.group_id,
             "term": status.term,
             "leader": (status.leader_id > 0).then_some(status.leader_id),
@@ -169,6 +170,12 @@ impl Summary {
 
 fn is_ready(status: &QueryStatusResp) -> bool {
     status.flag & StatusFlag::GROUP_READY != 0
+}
+
+/// The role, and whether the node lets others lead.
+fn with_drained(status: &QueryStatusResp) -> String {
+    let drained = if status.is_drained { ", drained" } else { "" };
+    format!("{}{drained}", role(status))
 }
 
 fn role(status: &QueryStatusResp) -> &'static str {

@@ -13,6 +13,7 @@ mod process;
 mod raw;
 
 mod cluster;
+mod full_load;
 mod history;
 mod load;
 mod namespaces;
@@ -21,7 +22,9 @@ mod times;
 
 mod cuts;
 mod kills;
+mod moves;
 mod pauses;
+mod rolling;
 mod transfers;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
