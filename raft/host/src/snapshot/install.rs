@@ -32,6 +32,7 @@ impl<M: StateMachine> Shared<M> {
         let started = self.shard.clock().now();
         self.snapshots.is_replaced.set(true);
         self.snapshots.work.set();
+        self.changed.notify_all();
         let loaded = self.load_beside(&header, bytes, from).await;
         match &loaded {
             Ok(()) => self.switch(&header, after),

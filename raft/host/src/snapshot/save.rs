@@ -228,7 +228,8 @@ impl<M: StateMachine> Shared<M> {
     async fn save_unless_saved(&self, begun: Moment) -> Result<StoredSnapshot, SaveFailed> {
         let snapshots = &self.snapshots;
         let boundary = loop {
-            if self.has_ended() {
+            // What is missing may need the state that is being received.
+            if self.has_ended() || snapshots.is_replaced.get() {
                 return Err(SaveFailed::Stopped);
             }
             match self.boundary() {
