@@ -91,6 +91,12 @@ impl Cluster {
         process.child.wait().unwrap();
     }
 
+    /// Takes everything away that a node that does not run has stored.
+    pub(crate) fn lose_disk(&self, node: u32) {
+        assert!(self.processes[place(node)].is_none(), "its process has ended");
+        fs::remove_dir_all(self.directory.path().join(format!("data{node}"))).unwrap();
+    }
+
     /// Asks a node to stop, and waits until it has.
     pub(crate) fn stop(&mut self, node: u32) {
         let mut process = self.processes[place(node)].take().unwrap();

@@ -20,6 +20,7 @@ mod namespaces;
 mod random;
 mod times;
 
+mod catch_up;
 mod cuts;
 mod kills;
 mod moves;
