@@ -49,6 +49,10 @@ exhaust:
 bugs:
     cargo run --profile sim --package sim --features planted-bugs -- bugs --write docs/testing.md
 
+# What a request costs in instructions, beside what it should cost (needs valgrind).
+instructions:
+    cargo xtask instructions
+
 # Rewrite the expected parts of golden scripts; then read the difference like code.
 golden:
     GOLDEN=1 cargo test --workspace
