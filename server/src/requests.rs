@@ -382,6 +382,7 @@ impl Requests {
             snapshots: group.snapshots(),
             time_ms: group.time_ms(),
             is_drained: self.roster().is_drained(),
+            zone: self.plan.config.node.zone.clone(),
             since_last_apply: now.since(group.with_machine(|machine| machine.last_apply())),
         };
         match caller.command {

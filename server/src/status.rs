@@ -22,6 +22,8 @@ pub struct GroupView {
     pub time_ms: u64,
     /// Whether this node lets others lead.
     pub is_drained: bool,
+    /// Where this node stands.
+    pub zone: String,
     /// Time since it last applied something.
     pub since_last_apply: Duration,
 }
@@ -66,6 +68,7 @@ fn raft_status(view: &GroupView) -> QueryStatusResp {
         last_error: last_error(view),
         snapshot: snapshot_state(view),
         is_drained: view.is_drained,
+        zone: view.zone.clone(),
     }
 }
 

@@ -46,6 +46,8 @@ pub struct QueryStatusResp {
     pub snapshot: SnapshotState,
     /// Whether the node lets others lead; only of nodes that tell.
     pub is_drained: bool,
+    /// Where the node stands, for example its datacentre; only of nodes that tell.
+    pub zone: String,
 }
 
 /// What a node says of a group's snapshots, in fields that other clients skip.
@@ -115,6 +117,7 @@ impl QueryStatusResp {
                 (104, Value::Varint(value)) => status.snapshot.is_saving = value != 0,
                 (105, Value::Varint(value)) => status.snapshot.is_receiving = value != 0,
                 (106, Value::Varint(value)) => status.is_drained = value != 0,
+                (107, Value::Bytes(value)) => status.zone = text(value),
                 _ => {}
             }
         }
@@ -145,6 +148,7 @@ impl QueryStatusResp {
         writer.int32(104, i32::from(self.snapshot.is_saving));
         writer.int32(105, i32::from(self.snapshot.is_receiving));
         writer.int32(106, i32::from(self.is_drained));
+        writer.bytes(107, self.zone.as_bytes());
     }
 }
 

@@ -28,6 +28,7 @@ mod leaders;
 mod members;
 mod nodes;
 mod survey;
+mod zones;
 
 mod temporary;
 mod transaction;

@@ -1,5 +1,7 @@
 //! `status`: the group as each server sees it, and how many nodes it can still lose.
 
+use std::collections::BTreeMap;
+
 use client::blocking::Client;
 use client::{Error, NodeId};
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use wire::{QueryStatusResp, StatusFlag};
 
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use super::zones;
 
 /// What a server has said, or why it has not.
 type Answer = (NodeId, Result<QueryStatusResp, Error>);
@@ -47,6 +50,8 @@ struct Summary {
     leader: Option<QueryStatusResp>,
     /// Members that are ready and follow that leader, itself included.
     following: Vec<u32>,
+    /// Where nodes stand, as far as they say.
+    zones: BTreeMap<u32, String>,
 }
 
 impl Summary {
@@ -61,7 +66,9 @@ impl Summary {
             })
         };
         let following = all().filter(follows).map(|status| status.node_id as u32).collect();
-        Summary { leader, following }
+        let zones = all().filter(|status| !status.zone.is_empty());
+        let zones = zones.map(|status| (status.node_id as u32, status.zone.clone())).collect();
+        Summary { leader, following, zones }
     }
 
     /// How many members may fail now so that the rest still is a majority; `None` without a leader.
@@ -75,6 +82,13 @@ impl Summary {
         spare.min()
     }
 
+    /// Which zones may fail now so that the rest still is a majority.
+    fn losable_zones(&self) -> BTreeMap<String, bool> {
+        let Some(leader) = &self.leader else { return BTreeMap::new() };
+        let sets: [&[u32]; 2] = [&leader.members, &leader.prepared_members];
+        zones::losable(&sets, &self.following, &self.zones)
+    }
+
     /// For people: what a table does not say.
     fn sentence(&self) -> Option<String> {
         let leader = self.leader.as_ref()?;
@@ -85,7 +99,9 @@ impl Summary {
             1 => "1 node".to_owned(),
             more => format!("{more} nodes"),
         };
-        Some(format!("{alive} of {members} members follow; can lose: {can_lose}"))
+        let zones = zones::sentence(&self.losable_zones());
+        let zones = zones.map_or_else(String::new, |zones| format!("; {zones}"));
+        Some(format!("{alive} of {members} members follow; can lose: {can_lose}{zones}"))
     }
 
     /// Entries that the leader has committed and a node has not applied.
@@ -128,6 +144,7 @@ impl Summary {
             "term": self.leader.as_ref().map(|leader| leader.term),
             "following": self.following,
             "can_lose": self.can_lose(),
+            "zones_that_can_be_lost": self.losable_zones(),
             "nodes": nodes.collect::<Vec<_>>(),
         })
     }
@@ -141,6 +158,7 @@ impl Summary {
             "node": node.0,
             "role": role(status),
             "is_drained": status.is_drained,
+            "zone": status.zone,
             "group": status.group_id,
             "term": status.term,
             "leader": (status.leader_id > 0).then_some(status.leader_id),

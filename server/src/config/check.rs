@@ -17,6 +17,8 @@ const PACKET_BYTES_MIN: ByteSize = ByteSize::kib(1024 + 8 + 4);
 const PACKETS_PER_SEGMENT: u64 = 2;
 /// No write of a disk that is worth waiting for takes longer; beyond it a core only gets hot.
 const SPIN_MAX: Duration = Duration::from_millis(10);
+/// Names of zones are not longer.
+const ZONE_BYTES_MAX: usize = 64;
 /// With less, a snapshot would take days or never end.
 const SNAPSHOT_BYTES_MIN: ByteSize = ByteSize::mib(1);
 /// More sessions, or more writes in flight in one, would not be remembered in any sane memory.
@@ -70,6 +72,10 @@ impl Check<'_> {
             let cause = format!("has {} bytes", node.cluster.len());
             let mend = format!("a name has at most {CLUSTER_NAME_BYTES_MAX}");
             self.refuse("node", "cluster", cause, &mend);
+        }
+        if node.zone.len() > ZONE_BYTES_MAX || node.zone.contains(char::is_whitespace) {
+            let mend = format!("a name without blanks of at most {ZONE_BYTES_MAX} bytes");
+            self.refuse("node", "zone", format!("is {:?}", node.zone), &mend);
         }
         if node.priority == u8::MAX {
             self.refuse("node", "priority", "is 255", "at most 254");

@@ -61,6 +61,8 @@ pub struct Node {
     pub spin: Duration,
     /// Of two nodes that could lead a group, the one with the higher priority shall.
     pub priority: u8,
+    /// Where the node stands: nodes of one zone, such as a datacentre, may fail together.
+    pub zone: String,
 }
 
 impl Default for Node {
@@ -73,6 +75,7 @@ impl Default for Node {
             io_memory_bytes: ByteSize::mib(32),
             spin: Duration::from_micros(200),
             priority: 0,
+            zone: String::new(),
         }
     }
 }
