@@ -357,12 +357,13 @@ impl Cluster {
         founders.into_iter().all(|server| server.has_served)
     }
 
-    /// Whether a server need not serve: it is given up, or has an empty disk and misses one that is
-    /// given up and could tell what it had promised.
+    /// Whether a server need not serve: it is given up, or began with an empty disk, later than the
+    /// founders or again, and misses one that is given up and could tell what it had promised.
     pub fn is_excused(&self, number: usize) -> bool {
         let was_wiped = self.servers.get(number).is_some_and(|server| server.was_wiped);
+        let began_empty = was_wiped || number >= usize::from(self.founders);
         let is_alone = (0..self.servers.len()).any(|other| self.is_given_up(other));
-        self.is_given_up(number) || (was_wiped && is_alone)
+        self.is_given_up(number) || (began_empty && is_alone)
     }
 
     /// Whether a server is no member of one of the groups, as far as their leaders have said. Then

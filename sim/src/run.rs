@@ -166,6 +166,8 @@ impl<'a> Stage<'a> {
         self.calm[0] = self.newest_entries();
         self.read_everything()?;
         self.calm[1] = self.ends_of_logs();
+        // Here by what they are told; after the deaths that follow they ask anew.
+        self.until_watchers_know()?;
         self.die_and_read_again()?;
         self.check_history()
     }
@@ -316,6 +318,11 @@ impl<'a> Stage<'a> {
             let members = cluster.members();
             groups(&stage.plan).all(|group| members.are_level(raft_core::GroupId(group.0), waits))
         })?;
+        self.until_watchers_know()
+    }
+
+    /// Every watcher knows what is there.
+    fn until_watchers_know(&mut self) -> Result<(), Violation> {
         let end = self.world.now() + CALM_MAX;
         self.until(end, "watchers know the last state", |stage| {
             stage.is_beyond_help() || stage.cluster.watchers_are_up_to_date()
