@@ -471,6 +471,7 @@ fn configuration(plan: &Plan, number: u16) -> Config {
     config.snapshot.save_bytes_per_second = ByteSize::kib(save);
     config.snapshot.send_bytes_per_second = ByteSize::kib(send);
     config.rpc.packet_bytes_max = ByteSize::kib(32);
+    [config.sessions.count_max, config.sessions.results_max] = settings.sessions;
     config.rpc.out_buffer_bytes_max = ByteSize::kib(settings.out_buffer_kib);
     config
 }

@@ -73,6 +73,10 @@ rare! {
     Transacted = "transactions";
     /// Something expired.
     Expired = "expiries";
+    /// A write of a session came again and was not done again.
+    Repeated = "repeats";
+    /// A session ended because there were too many.
+    SessionEnded = "sessions ended";
 }
 
 /// Counts.

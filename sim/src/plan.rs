@@ -37,6 +37,8 @@ pub struct Plan {
     pub connections: usize,
     /// Patience of the programs.
     pub call_timeout: Duration,
+    /// After what time programs with sessions send a write again; the others have none.
+    pub retry_after: Option<Duration>,
     /// How long faults strike.
     pub storm: Duration,
     /// Longest pause between two faults.
@@ -76,6 +78,8 @@ pub struct ServerPlan {
     pub out_buffer_kib: u64,
     /// When snapshots are saved.
     pub snapshots: SnapshotPlan,
+    /// Sessions that a group remembers, and writes in each that may be open.
+    pub sessions: [u32; 2],
 }
 
 /// When snapshots are saved, and what is kept of them and of the log.
@@ -115,6 +119,7 @@ impl Plan {
             operations: 8 + choose("plan.operations", 120),
             connections: 1 + choose("plan.connections", 2) as usize,
             call_timeout: millis(100 << choose("plan.patience", 5)),
+            retry_after: draw_retry_after(world),
             storm: millis(200 + choose("plan.storm", 4_000)),
             calm: millis(1 << choose("plan.calm", 10)),
             strengths: Strengths::draw(world, members, members + spares),
@@ -123,6 +128,14 @@ impl Plan {
             disk: draw_disk(world),
             network: draw_network(world),
         }
+    }
+}
+
+/// Every other run has sessions.
+fn draw_retry_after(world: &World) -> Option<Duration> {
+    match world.choose("plan.sessions", 8) {
+        0..4 => None,
+        wait => Some(Duration::from_millis(5 << (wait * 2 - 8))),
     }
 }
 
@@ -168,6 +181,7 @@ impl ServerPlan {
             pending_tasks: 1_024 >> choose("plan.pending", 8),
             out_buffer_kib: 256 >> choose("plan.answers", 7),
             snapshots: SnapshotPlan::draw(world),
+            sessions: [32 >> choose("plan.sessions-max", 6), 64 >> choose("plan.results", 7)],
         }
     }
 }

@@ -195,6 +195,7 @@ impl<'a> Stage<'a> {
             strands: Vec::new(),
             connections: self.plan.connections,
             call_timeout: self.plan.call_timeout,
+            retry_after: self.plan.retry_after,
             is_persistent: false,
         }
     }

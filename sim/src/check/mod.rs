@@ -9,6 +9,7 @@ mod memberships;
 mod model;
 mod register;
 mod revision;
+mod sessions;
 mod transactions;
 mod watches;
 

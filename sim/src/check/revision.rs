@@ -13,6 +13,7 @@ use kv_api::{KvRequest, OperationKind, Payload};
 
 use super::leases::Punctuality;
 use super::model::{Life, Model, Stamp};
+use super::sessions::{Sessions, Verdict, split};
 use crate::coverage::{Coverage, Rare};
 use crate::violation::{Rule, Violation};
 use crate::workload::{Answer, Call, Request, Transacted};
@@ -39,7 +40,7 @@ pub fn check(
     calm: Range<u64>,
     coverage: &mut Coverage,
 ) -> Result<Model, Violation> {
-    let mut model = Model::new();
+    let (mut model, mut sessions) = (Model::new(), Sessions::default());
     let mut done = Vec::with_capacity(log.len());
     let mut waiting = Waiting::new(calls);
     let mut punctuality = None;
@@ -54,12 +55,14 @@ pub fn check(
         } else if punctuality.is_none() || !is_next {
             punctuality = Some(Punctuality { from_ms: entry.time_ms });
         }
-        let entry_done = carry_out(&mut model, entry, &waiting)?;
+        let entry_done = carry_out(&mut model, &mut sessions, entry, &waiting)?;
         check_punctual(&model, entry, &entry_done, punctuality)?;
         done.push(entry_done);
     }
     let transacted = done.iter().filter(|done| done.transacted.is_some());
     coverage.add_many(Rare::Transacted, transacted.count() as u64);
+    coverage.add_many(Rare::SessionEnded, sessions.ended);
+    coverage.add_many(Rare::Repeated, done.iter().filter(|done| done.is_again).count() as u64);
     coverage.add_many(Rare::Expired, done.iter().filter(|done| done.is_own).count() as u64);
     coverage
         .add_many(Rare::Granted, done.iter().filter(|done| done.token.is_some()).count() as u64);
@@ -98,6 +101,10 @@ struct Done {
     token: Option<u64>,
     /// The leader proposed it by itself.
     is_own: bool,
+    /// It opens a session, or its session has nothing done: it is nobody's write.
+    is_idle: bool,
+    /// Its session has nothing done because an earlier entry did it.
+    is_again: bool,
     /// A countdown that it ended.
     expired: Option<Life>,
 }
@@ -121,7 +128,12 @@ impl Done {
 }
 
 /// Carries an entry out on the model.
-fn carry_out(model: &mut Model, entry: &Applied, waiting: &Waiting<'_>) -> Result<Done, Violation> {
+fn carry_out(
+    model: &mut Model,
+    sessions: &mut Sessions,
+    entry: &Applied,
+    waiting: &Waiting<'_>,
+) -> Result<Done, Violation> {
     let stamp = Stamp { index: entry.index, time_ms: entry.time_ms };
     let payload = Payload::decode(&entry.payload).ok();
     let owner = payload.and_then(|payload| payload.owner).unwrap_or_default();
@@ -132,10 +144,21 @@ fn carry_out(model: &mut Model, entry: &Applied, waiting: &Waiting<'_>) -> Resul
         let expired = expired.map_err(|what| Violation::new(Rule::Expiry, what))?;
         return Ok(Done { is_own: true, expired, ..Done::default() });
     }
-    let Some(request) = waiting.request(&entry.payload) else {
+    if sessions.open(entry.index, &entry.payload) {
+        return Ok(Done { is_idle: true, ..Done::default() });
+    }
+    let (plain, session) = split(&entry.payload);
+    let Some(request) = waiting.request(plain) else {
         let what = format!("entry {} was proposed by nobody", entry.index);
         return Err(Violation::new(Rule::Proposal, what));
     };
+    match session.map(|session| sessions.judge(entry.index, &session)) {
+        None | Some(Verdict::First) => {}
+        Some(verdict) => {
+            let is_again = verdict == Verdict::Again;
+            return Ok(Done { is_idle: true, is_again, ..Done::default() });
+        }
+    }
     if let Request::Transaction(transaction) = request {
         let transacted = Some(model.transact(stamp, owner, transaction));
         return Ok(Done { transacted, ..Done::default() });
@@ -189,8 +212,11 @@ impl<'a> Waiting<'a> {
             let Ok(place) = log.binary_search_by_key(&index, |entry| entry.index) else {
                 return broken("the log has no such entry");
             };
-            if call.payload.as_deref() != Some(&*log[place].payload) {
+            if call.payload.as_deref() != Some(split(&log[place].payload).0) {
                 return broken("the entry there is another one");
+            }
+            if done[place].is_idle {
+                return broken("its session has nothing done there");
             }
             if !done[place].agrees(&call.answer) {
                 let Done { codes, token, transacted, .. } = &done[place];
@@ -200,7 +226,7 @@ impl<'a> Waiting<'a> {
                 return broken(&format!("the entry belongs to {}", calls[other]));
             }
             places[number] = Some(place);
-            if let Some(bucket) = self.0.get_mut(&*log[place].payload) {
+            if let Some(bucket) = self.0.get_mut(split(&log[place].payload).0) {
                 bucket.calls.retain(|other| *other != number);
             }
         }
@@ -225,9 +251,10 @@ impl<'a> Waiting<'a> {
             .filter(|(call, place)| place.is_none() && call.answer.needs_entry())
             .filter_map(|(call, _)| Some(call.returned?.order))
             .collect();
-        let is_open = |place: &usize| !taken[*place] && !done[*place].is_own;
+        let is_nobodys = |done: &Done| done.is_own || done.is_idle;
+        let is_open = |place: &usize| !taken[*place] && !is_nobodys(&done[*place]);
         for (place, entry) in log.iter().enumerate().filter(|(place, _)| is_open(place)) {
-            let bucket = self.0.get_mut(&*entry.payload);
+            let bucket = self.0.get_mut(split(&entry.payload).0);
             let first_end = ends_without_place.first().copied().unwrap_or(u64::MAX);
             let fits = |number: &usize| {
                 floor[*number] < entry.index
@@ -263,7 +290,7 @@ impl<'a> Waiting<'a> {
 }
 
 fn unclaimed(entry: &Applied, calls: &[Call]) -> String {
-    let same = calls.iter().filter(|call| call.payload.as_deref() == Some(&*entry.payload));
+    let same = calls.iter().filter(|call| call.payload.as_deref() == Some(split(&entry.payload).0));
     let same: Vec<_> = same.map(ToString::to_string).collect();
     format!(
         "entry {} is carried out twice, or was said not to be: all that asked for it are {same:?}",

@@ -184,6 +184,7 @@ impl Storm {
             strands: (0..strands).map(|_| Operations::draw(world, shape, 3)).collect(),
             connections: 1,
             call_timeout: self.plan.call_timeout,
+            retry_after: self.plan.retry_after,
             is_persistent: false,
         };
         scene.cluster.programs.push(Program::new(plan, self.history.clone()));

@@ -12,7 +12,7 @@ use client::operations::{
     GetFrom, LockHolder, MakeTemporaryDirectory, PutTemporary, TransactionDone, TransactionReply,
     Unlock, UpdateLockLease, UpdateTtl,
 };
-use client::{BizCode, Error, GroupId, NodeId, Options, ProcessId, Server};
+use client::{BizCode, Error, GroupId, NodeId, Options, ProcessId, Retries, Server};
 use kv_api::ReadMode;
 use runtime::{FiberGroup, Shard};
 
@@ -36,6 +36,8 @@ pub struct ProgramPlan {
     pub connections: usize,
     /// Patience with a call.
     pub call_timeout: Duration,
+    /// After what time a write is sent again, if that is done.
+    pub retry_after: Option<Duration>,
     /// Whether calls that were not carried out are made again.
     pub is_persistent: bool,
 }
@@ -81,6 +83,11 @@ impl Program {
             group: self.plan.group,
             connections_per_server: self.plan.connections,
             call_timeout: self.plan.call_timeout,
+            retries: match self.plan.retry_after {
+                Some(_) => Retries::InSession,
+                None => Retries::Never,
+            },
+            retry_after: self.plan.retry_after.unwrap_or(self.plan.call_timeout),
             reconnect_delay_min: Duration::from_millis(2),
             reconnect_delay_max: Duration::from_millis(100),
             search_interval: Duration::from_millis(20),
