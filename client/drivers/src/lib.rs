@@ -17,6 +17,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! With [`Retries::InSession`] a write whose answer is lost is sent again, to whoever leads by then, and is
+//! done once: the first write opens a session, in which the group remembers what it told. An outcome is
+//! unknown only when the time is over, or when the group has forgotten the session.
+//!
+//! ```no_run
+//! use client::{Error, Options, Reason, Retries};
+//! # fn example(options: Options) -> Result<(), client::Error> {
+//!
+//! let options = Options { retries: Retries::InSession, ..options };
+//! let mut client = client::blocking::Client::new(options).expect("valid options");
+//! match client.compare_and_set(b"counter", Some(b"1"), Some(b"2")) {
+//!     // Also if the leader has changed meanwhile: what it did when it was carried out.
+//!     Ok(reply) => println!("swapped: {}", reply.swapped),
+//!     Err(Error::OutcomeUnknown(Reason::SessionExpired)) => println!("nobody knows any more"),
+//!     Err(error) => return Err(error),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! A lock is held for a lease that the client renews. The number that comes with it, the fencing
 //! token, is greater than that of every earlier holder: whatever the lock protects can refuse one
 //! that was cut off and does not know it yet.

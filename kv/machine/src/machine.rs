@@ -14,7 +14,7 @@ use crate::children::Children;
 use crate::lock::LockGranted;
 use crate::node::Marks;
 use crate::outcome::Outcome;
-use crate::session::{Answer, Sessions};
+use crate::session::{Admitted, Answer, Sessions};
 use crate::stamp::Stamp;
 use crate::state_hash::state_hash;
 use crate::tree::Tree;
@@ -105,55 +105,71 @@ impl Machine {
             return Outcome::Malformed;
         }
         let owner = payload.owner.unwrap_or_default();
-        match payload.kind {
-            OperationKind::Transaction => {
-                let Ok(request) = TransactionRequest::decode(payload.body) else {
-                    return Outcome::Malformed;
-                };
-                match &request.session {
-                    None => self.transact(stamp, owner, &request),
-                    Some(session) => self
-                        .once(stamp, session, |machine| machine.transact(stamp, owner, &request)),
-                }
-            }
-            OperationKind::OpenSession => match OpenSession::decode(payload.body) {
-                Ok(OpenSession { limits, .. }) => {
-                    let check = SessionStamp::check_of(owner.low);
-                    Outcome::Opened(self.sessions.open(stamp.index, check, limits))
-                }
-                Err(_) => Outcome::Malformed,
+        if payload.kind == OperationKind::OpenSession {
+            return self.open_session(stamp, owner, payload.body);
+        }
+        if payload.kind == OperationKind::Transaction {
+            let Ok(request) = TransactionRequest::decode(payload.body) else {
+                return Outcome::Malformed;
+            };
+            let admitted = match &request.session {
+                None => None,
+                Some(session) => match self.admit(stamp, session) {
+                    Ok(admitted) => admitted,
+                    Err(outcome) => return outcome,
+                },
+            };
+            let outcome = self.transact(stamp, owner, &request);
+            return self.remembered(stamp, admitted, outcome);
+        }
+        let Ok(request) = KvRequest::decode(payload.body) else {
+            return Outcome::Malformed;
+        };
+        // One place from where writes are carried out, so that it stays inline.
+        let admitted = match &request.session {
+            None => None,
+            Some(session) => match self.admit(stamp, session) {
+                Ok(admitted) => admitted,
+                Err(outcome) => return outcome,
             },
-            kind => {
-                let Ok(request) = KvRequest::decode(payload.body) else {
-                    return Outcome::Malformed;
-                };
-                match &request.session {
-                    None => self.carry_out_request(stamp, kind, owner, &request),
-                    Some(session) => self.once(stamp, session, |machine| {
-                        machine.carry_out_request(stamp, kind, owner, &request)
-                    }),
-                }
+        };
+        let outcome = self.carry_out_request(stamp, payload.kind, owner, &request);
+        self.remembered(stamp, admitted, outcome)
+    }
+
+    #[cold]
+    fn open_session(&mut self, stamp: Stamp, owner: Owner, body: &[u8]) -> Outcome {
+        match OpenSession::decode(body) {
+            Ok(OpenSession { limits, .. }) => {
+                let check = SessionStamp::check_of(owner.low);
+                Outcome::Opened(self.sessions.open(stamp.index, check, limits))
             }
+            Err(_) => Outcome::Malformed,
         }
     }
 
-    /// Carries a write of a session out, unless that has been done.
-    fn once(
+    /// Says that a write of a session is to be carried out, or what it gets instead.
+    #[inline(never)]
+    fn admit(&mut self, stamp: Stamp, session: &SessionStamp) -> Result<Option<Admitted>, Outcome> {
+        match self.sessions.admit(stamp.index, session) {
+            Ok(admitted) => Ok(Some(admitted)),
+            Err(Ok(answer)) => Err(Outcome::Repeated(answer)),
+            Err(Err(BizCode::SessionExpired)) if is_on(Bug::ExpiredCarriedOut) => Ok(None),
+            Err(Err(code)) => Err(Outcome::Refused(code)),
+        }
+    }
+
+    #[inline]
+    fn remembered(
         &mut self,
         stamp: Stamp,
-        session: &SessionStamp,
-        carry_out: impl FnOnce(&mut Machine) -> Outcome,
+        admitted: Option<Admitted>,
+        outcome: Outcome,
     ) -> Outcome {
-        match self.sessions.admit(stamp.index, session) {
-            Ok(admitted) => {
-                let outcome = carry_out(self);
-                self.sessions.keep(admitted, Answer::of(stamp.index, &outcome));
-                outcome
-            }
-            Err(Ok(answer)) => Outcome::Repeated(answer),
-            Err(Err(BizCode::SessionExpired)) if is_on(Bug::ExpiredCarriedOut) => carry_out(self),
-            Err(Err(code)) => Outcome::Refused(code),
+        if let Some(admitted) = admitted {
+            self.sessions.keep(admitted, Answer::of(stamp.index, &outcome));
         }
+        outcome
     }
 
     #[inline]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bench::{BenchError, Load, Options, Record, RecordFile, Report};
 use clap::{Args, Subcommand};
+use client::Retries;
 
 use super::arguments::ClientArguments;
 use super::connect;
@@ -95,6 +96,9 @@ pub(super) struct LoadArguments {
     /// The same seed gives the same order of keys.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Write in sessions, so that a put whose answer is lost is sent again.
+    #[arg(long)]
+    sessions: bool,
     /// How long a thread looks for answers before it sleeps. Shows the server's latency without
     /// the time that this program takes to wake up.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "0s")]
@@ -148,6 +152,7 @@ pub(super) fn run(
 fn options(load: &LoadArguments, client: &ClientArguments, kind: Load) -> Result<Options, Failure> {
     let mut options = Options::new(connect::options(client)?);
     options.load = kind;
+    options.client.retries = if load.sessions { Retries::InSession } else { Retries::Never };
     options.groups = load.groups as usize;
     options.in_flight = load.in_flight as usize;
     options.connections = load.connections as usize;

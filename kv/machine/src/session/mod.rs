@@ -20,4 +20,4 @@ mod load;
 pub use answer::Answer;
 pub(crate) use load::SessionLoader;
 pub(crate) use saving::SessionsPiece;
-pub(crate) use table::Sessions;
+pub(crate) use table::{Admitted, Sessions};
