@@ -36,6 +36,7 @@ fn leadership_moves_again_and_again_under_full_load() {
     let mut administrator = administrator(&cluster);
     let load = FullLoad::start(&cluster);
     load.go_on(QUIET);
+    let begun = ask(&mut administrator, leader, StatusOf(GROUP)).term;
     for round in 0..moves {
         let to = NODES[(leader as usize + (round % 2) as usize) % 3];
         let order = TransferLeaderReq {
@@ -51,19 +52,23 @@ fn leadership_moves_again_and_again_under_full_load() {
         }
     }
     load.go_on(1);
-    load.end(QUIET);
-    eprintln!("{moves} moves");
+    let terms = ask(&mut administrator, leader, StatusOf(GROUP)).term - begun;
+    let elections = (terms as u64).saturating_sub(moves);
+    load.end(QUIET, elections);
+    eprintln!("{moves} moves, {elections} elections beside them");
 }
 
 #[test]
 fn groups_come_and_go_under_full_load() {
     let _alone = alone();
     let groups = setting("DONGTING_CLUSTER_GROUPS", 5) as i32;
-    let cluster = Cluster::start("");
+    // Removed groups keep their files until the end.
+    let cluster = Cluster::start("[log]\nsegment_bytes = \"32MiB\"");
     cluster.wait_for_leader();
     let mut administrator = administrator(&cluster);
     let load = FullLoad::start(&cluster);
     load.go_on(QUIET);
+    let begun = ask(&mut administrator, 1, StatusOf(GROUP)).term;
     for group in 1..=groups {
         for node in NODES {
             let members = "1,2,3".to_owned();
@@ -87,7 +92,8 @@ fn groups_come_and_go_under_full_load() {
         }
     }
     load.go_on(1);
-    load.end(QUIET);
+    let elections = ask(&mut administrator, 1, StatusOf(GROUP)).term - begun;
+    load.end(QUIET, elections as u64);
     eprintln!("{groups} groups");
 }
 

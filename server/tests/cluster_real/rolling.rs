@@ -83,5 +83,5 @@ fn the_script_of_the_documentation_restarts_all_nodes_and_no_client_notices() {
     };
     assert_eq!((code, restarted.as_slice()), (Some(0), &NODES[..]), "{}", cluster.all_said());
     load.go_on(1);
-    load.end(QUIET);
+    load.end(QUIET, 0);
 }
