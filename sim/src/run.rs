@@ -312,10 +312,7 @@ impl<'a> Stage<'a> {
         self.until(end, "all members have applied the same", |stage| {
             let cluster = &stage.cluster;
             // A server that waits for a lost one to learn what it has promised takes no entry.
-            let waits = |node: NodeKey| {
-                let number = usize::from(node.0) - 1;
-                !cluster.is_ready(number) && cluster.is_excused(number)
-            };
+            let waits = |node: NodeKey| cluster.is_excused(usize::from(node.0) - 1);
             let members = cluster.members();
             groups(&stage.plan).all(|group| members.are_level(raft_core::GroupId(group.0), waits))
         })?;

@@ -160,13 +160,15 @@ impl Members {
         self.now.values().map(line).collect()
     }
 
-    /// Whether all members that run and are not excused have applied the same.
+    /// Whether all members that run have applied the same, but for those that are excused and take no
+    /// part.
     pub fn are_level(&self, group: GroupId, is_excused: impl Fn(NodeKey) -> bool) -> bool {
         let config = self.configs.get(&group).map(|(_, entry)| &entry.config);
-        let counts = |node: NodeKey| {
-            config.is_none_or(|config| config.contains(id_of(node))) && !is_excused(node)
+        let counts = |seen: &&Observation| {
+            config.is_none_or(|config| config.contains(id_of(seen.node)))
+                && (seen.is_ready || !is_excused(seen.node))
         };
-        let members = self.now.values().filter(|seen| seen.group == group && counts(seen.node));
+        let members = self.now.values().filter(|seen| seen.group == group).filter(counts);
         let mut applied = members;
         let first = applied.next().map(|seen| seen.applied);
         applied.all(|seen| Some(seen.applied) == first)
